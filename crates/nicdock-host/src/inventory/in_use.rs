@@ -1,0 +1,118 @@
+//! Signs that the host needs a NIC.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::links::Link;
+use super::sysfs::Sysfs;
+use super::{ByIndex, tcp};
+use crate::model::{InUse, Netdev, Nic};
+use crate::source::{OpenNode, OpenNodes, Source};
+
+/// A veth's `IFLA_LINK` is its other end, not something below it.
+const PEERED_KINDS: [&str; 2] = ["veth", "netkit"];
+
+/// What was found on the host as a whole.
+pub struct Signs<'a> {
+    links: &'a ByIndex<Link>,
+    connections: HashMap<IpAddr, Vec<(SocketAddr, SocketAddr)>>,
+    /// Interfaces stacked on the one with this index.
+    uppers: HashMap<u32, Vec<&'a Link>>,
+    /// By the node's name.
+    open: HashMap<String, Vec<OpenNode>>,
+}
+
+impl<'a> Signs<'a> {
+    /// Looks for open nodes only where there are any (`has_nodes`): that means a look at every process.
+    pub fn read(source: &dyn Source, sysfs: &Sysfs, links: &'a ByIndex<Link>, has_nodes: bool) -> Self {
+        let mut connections = HashMap::<_, Vec<_>>::new();
+        for path in ["proc/net/tcp", "proc/net/tcp6"] {
+            for (local, remote) in read_connections(source, sysfs, path) {
+                connections.entry(local.ip()).or_default().push((local, remote));
+            }
+        }
+        let mut uppers = HashMap::<_, Vec<_>>::new();
+        for link in links.values() {
+            let peered = link.kind.as_deref().is_some_and(|kind| PEERED_KINDS.contains(&kind));
+            if let Some(lower) = link.lower.filter(|_| !peered) {
+                uppers.entry(lower).or_default().push(link);
+            }
+        }
+        let mut open = HashMap::<_, Vec<_>>::new();
+        if has_nodes {
+            let processes = source.open_nodes().unwrap_or_else(|error| {
+                sysfs.warn(format!("cannot read /proc: {error}"));
+                OpenNodes { nodes: Vec::new(), complete: false }
+            });
+            if !processes.complete {
+                sysfs.warn(
+                    "not every process could be looked into: whether another user's has an RDMA node open is not \
+                     known (run as root)"
+                        .to_owned(),
+                );
+            }
+            for process in processes.nodes {
+                let name = process.node.rsplit('/').next().unwrap_or_default().to_owned();
+                open.entry(name).or_default().push(process);
+            }
+        }
+        Self { links, connections, uppers, open }
+    }
+
+    pub fn of(&self, nic: &Nic) -> Vec<InUse> {
+        let mut found: Vec<InUse> = nic.netdevs.iter().flat_map(|netdev| self.of_netdev(netdev)).collect();
+        for node in nic.nodes() {
+            let processes = self.open.get(node.name()).into_iter().flatten();
+            found.extend(processes.map(|process| InUse::OpenNode {
+                node: node.path.clone(),
+                pid: process.pid,
+                command: process.command.clone(),
+            }));
+        }
+        found
+    }
+
+    fn of_netdev(&self, netdev: &Netdev) -> Vec<InUse> {
+        let name = || netdev.name.clone();
+        let mut found = Vec::new();
+        for route in netdev.routes.iter().filter(|route| route.destination.is_none()) {
+            found.push(InUse::DefaultRoute { netdev: name(), gateway: route.gateway, table: route.table });
+        }
+        for address in &netdev.addresses {
+            for (local, remote) in self.connections.get(&address.ip).into_iter().flatten() {
+                found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });
+            }
+        }
+        let master = self.links.get(&netdev.ifindex).and_then(|link| link.master);
+        if let Some(index) = master {
+            let master = self.links.get(&index);
+            found.push(InUse::Member {
+                netdev: name(),
+                master: master.map_or_else(|| format!("interface {index}"), |link| link.name.clone()),
+                master_kind: master.and_then(|link| link.kind.clone()),
+            });
+        }
+        for upper in self.uppers.get(&netdev.ifindex).into_iter().flatten() {
+            let upper_kind = upper.kind.clone();
+            found.push(InUse::Stacked { netdev: name(), upper: upper.name.clone(), upper_kind });
+        }
+        found
+    }
+}
+
+fn read_connections(source: &dyn Source, sysfs: &Sysfs, path: &str) -> Vec<(SocketAddr, SocketAddr)> {
+    // A kernel without IPv6 has no tcp6.
+    let text = match source.read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            sysfs.warn(format!("cannot read /{path}: {error}; established connections are not known"));
+            return Vec::new();
+        }
+    };
+    tcp::established(&String::from_utf8_lossy(&text)).unwrap_or_else(|line| {
+        sysfs
+            .warn(format!("line {line} of /{path} is not understood; established connections are not known"));
+        Vec::new()
+    })
+}

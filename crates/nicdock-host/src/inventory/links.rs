@@ -1,0 +1,127 @@
+//! Network interfaces from `RTM_NEWLINK` (rtnetlink(7), `include/uapi/linux/if_link.h`).
+
+use rdma_netlink::ParseError;
+use rdma_netlink::wire::{Attributes, Messages};
+
+use super::ByIndex;
+use crate::model::Mac;
+
+const RTM_NEWLINK: u16 = 16;
+/// `sizeof(struct ifinfomsg)`: family, padding, type (2), index (4), flags (4), change (4).
+const HEADER_LEN: usize = 16;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_CARRIER: u16 = 33;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
+const IFLA_PERM_ADDRESS: u16 = 54;
+const IFLA_INFO_KIND: u16 = 1;
+
+/// `include/uapi/linux/if.h`.
+const IFF_UP: u32 = 1;
+const IFF_LOOPBACK: u32 = 8;
+
+/// One interface, virtual ones too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    pub name: String,
+    pub altnames: Vec<String>,
+    /// `ARPHRD_*`.
+    pub hardware: u16,
+    pub up: bool,
+    pub loopback: bool,
+    pub mac: Option<Mac>,
+    pub permanent_mac: Option<Mac>,
+    pub mtu: u32,
+    pub carrier: Option<bool>,
+    pub kind: Option<String>,
+    /// Index of the bond, bridge or team that it is a member of.
+    pub master: Option<u32>,
+    /// Index of the interface that it is stacked on, if that is in the same network namespace.
+    pub lower: Option<u32>,
+}
+
+/// Every interface by its index.
+pub fn parse(bytes: &[u8]) -> Result<ByIndex<Link>, ParseError> {
+    let mut links = ByIndex::new();
+    for message in Messages::new(bytes) {
+        let message = message?;
+        if message.kind != RTM_NEWLINK {
+            continue;
+        }
+        let payload = message.payload();
+        let Some((&header, attributes)) = payload.split_first_chunk::<HEADER_LEN>() else {
+            return Err(short(message.offset, payload.len()));
+        };
+        let [_, _, t0, t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
+        let index = u32::from_ne_bytes([i0, i1, i2, i3]);
+        let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+        let link = Link {
+            hardware: u16::from_ne_bytes([t0, t1]),
+            up: flags & IFF_UP != 0,
+            loopback: flags & IFF_LOOPBACK != 0,
+            ..Link::default()
+        };
+        let link = parse_attributes(link, attributes)?;
+        if link.name.is_empty() {
+            return Err(ParseError::Missing { message: RTM_NEWLINK, attribute: IFLA_IFNAME });
+        }
+        links.insert(index, link);
+    }
+    Ok(links)
+}
+
+/// Every link-layer address in a list of interfaces; none where it is not one.
+pub fn addresses(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let links = parse(bytes).unwrap_or_default();
+    links.into_values().flat_map(|link| [link.mac, link.permanent_mac]).flatten().map(|mac| mac.0).collect()
+}
+
+fn short(offset: usize, available: usize) -> ParseError {
+    ParseError::Length { what: "an interface", offset, claimed: HEADER_LEN, available }
+}
+
+fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
+    let mac = |payload: &[u8]| Some(Mac(payload.to_vec())).filter(|mac| !mac.0.is_empty());
+    let mut lower_is_elsewhere = false;
+    for attribute in Attributes::new(bytes) {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFLA_ADDRESS => link.mac = mac(attribute.payload),
+            IFLA_PERM_ADDRESS => link.permanent_mac = mac(attribute.payload),
+            IFLA_IFNAME => attribute.text()?.clone_into(&mut link.name),
+            IFLA_MTU => link.mtu = attribute.u32()?,
+            IFLA_CARRIER => link.carrier = Some(attribute.u8()? != 0),
+            IFLA_MASTER => link.master = Some(attribute.u32()?),
+            IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|index| *index != 0),
+            IFLA_LINK_NETNSID => lower_is_elsewhere = true,
+            IFLA_LINKINFO => link.kind = text_in(attribute.payload, IFLA_INFO_KIND)?.pop(),
+            IFLA_PROP_LIST => link.altnames = text_in(attribute.payload, IFLA_ALT_IFNAME)?,
+            _ => {}
+        }
+    }
+    if lower_is_elsewhere {
+        link.lower = None;
+    }
+    if !link.up {
+        link.carrier = None;
+    }
+    Ok(link)
+}
+
+fn text_in(bytes: &[u8], kind: u16) -> Result<Vec<String>, ParseError> {
+    let mut found = Vec::new();
+    for attribute in Attributes::new(bytes) {
+        let attribute = attribute?;
+        if attribute.kind == kind {
+            found.push(attribute.text()?.to_owned());
+        }
+    }
+    Ok(found)
+}

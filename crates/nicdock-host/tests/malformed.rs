@@ -1,0 +1,105 @@
+//! No bytes make the inventory panic, and a list that is damaged is never taken for an answer.
+
+use std::collections::BTreeMap;
+
+use nicdock_host::capture::Capture;
+use nicdock_host::constructed::hosts;
+use nicdock_host::inventory::{self, InventoryError};
+use nicdock_host::source::Entry;
+use proptest::prelude::*;
+
+fn entries() -> BTreeMap<String, Entry> {
+    hosts::mlx5_sriov().capture().entries().clone()
+}
+
+fn read(entries: BTreeMap<String, Entry>) -> Result<nicdock_host::model::Host, InventoryError> {
+    inventory::read(&Capture::from_parts(entries, Vec::new()))
+}
+
+#[test]
+fn a_list_cut_short_is_an_error_that_names_the_list() {
+    for (file, what) in [
+        ("netlink/links", "interfaces"),
+        ("netlink/addresses", "addresses"),
+        ("netlink/routes", "routes"),
+        ("netlink/rdma-devices", "RDMA devices"),
+        ("netlink/rdma-ports-0", "RDMA ports"),
+    ] {
+        let mut entries = entries();
+        let Some(Entry::File(bytes)) = entries.get_mut(file) else { panic!("{file}") };
+        bytes.truncate(bytes.len() - 4);
+        let error = read(entries).unwrap_err();
+        assert!(matches!(error, InventoryError::Malformed { .. }), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_list_is_an_error() {
+    for file in ["netlink/links", "netlink/addresses", "netlink/routes", "netlink/rdma-devices"] {
+        let mut entries = entries();
+        entries.remove(file);
+        assert!(matches!(read(entries), Err(InventoryError::Netlink { .. })), "{file}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_understood_is_a_warning_that_names_the_file() {
+    let numa = "sys/devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0/numa_node";
+    let mut entries = entries();
+    entries.insert(numa.into(), Entry::File(b"soon\n".to_vec()));
+    let host = read(entries).unwrap();
+    assert_eq!(host.warnings, [format!("/{numa} says 'soon', which is not understood")]);
+    assert!(host.nics.iter().any(|nic| nic.name == "mlx5_0" && nic.numa_node.is_none()));
+}
+
+#[test]
+fn a_route_by_a_nexthop_object_alone_is_a_warning() {
+    // struct rtmsg of an IPv4 default route in the main table, and RTA_NH_ID.
+    let mut payload = vec![2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+    rdma_netlink::wire::push_attribute(&mut payload, 30, &7u32.to_ne_bytes());
+    let mut entries = entries();
+    let Some(Entry::File(routes)) = entries.get_mut("netlink/routes") else { panic!() };
+    routes.extend(rdma_netlink::wire::encode(24, 2, 1, &payload));
+    let host = read(entries).unwrap();
+    assert_eq!(host.warnings.len(), 1);
+    assert!(host.warnings[0].starts_with("1 routes name a nexthop object only"), "{}", host.warnings[0]);
+}
+
+#[test]
+fn what_may_not_be_read_is_a_warning_that_names_the_file_and_the_reason() {
+    let class = "sys/devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0/vendor";
+    let mut entries = entries();
+    entries.insert(class.into(), Entry::Failed(13));
+    let host = read(entries).unwrap();
+    assert_eq!(host.warnings.len(), 1);
+    assert!(host.warnings[0].contains(class) && host.warnings[0].contains("Permission denied"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_change_of_a_byte_makes_it_panic(file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), new: u8) {
+        let mut entries = entries();
+        let files: Vec<String> =
+            entries.iter().filter(|(_, e)| matches!(e, Entry::File(b) if !b.is_empty())).map(|(p, _)| p.clone()).collect();
+        let Some(Entry::File(bytes)) = entries.get_mut(file.get(&files)) else { unreachable!() };
+        let at = at.index(bytes.len());
+        bytes[at] = new;
+        let capture = Capture::from_parts(entries.clone(), Vec::new());
+        let _ = inventory::read(&capture);
+        let _ = inventory::read(&capture.redacted());
+    }
+
+    #[test]
+    fn no_bytes_in_place_of_a_list_make_it_panic(file in 0usize..9, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let files = ["netlink/links", "netlink/addresses", "netlink/routes", "netlink/rdma-devices",
+            "netlink/rdma-ports-0", "netlink/rdma-uverbs-0", "netlink/rdma-system", "proc/net/tcp", "proc/net/tcp6"];
+        let mut entries = entries();
+        entries.insert(files[file].into(), Entry::File(bytes));
+        let capture = Capture::from_parts(entries, Vec::new());
+        let _ = inventory::read(&capture);
+        let _ = inventory::read(&capture.redacted());
+    }
+}

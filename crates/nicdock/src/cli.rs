@@ -1,0 +1,72 @@
+//! The command line: one thin file a subcommand.
+
+mod capture;
+mod generate;
+mod host;
+mod ls;
+mod plan;
+mod reconcile;
+mod request;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// nicdock's own failure, as podman gives it; 2 is a wrong command line.
+const FAILURE: u8 = 125;
+
+#[derive(Parser)]
+#[command(
+    name = "nicdock",
+    version,
+    about = "Gives a Linux container one of the host's fabric NICs and nothing else"
+)]
+#[command(
+    after_help = "Examples:\n  nicdock ls\n  nicdock run --nic rxe1 --host-root -- ibv_devices\n  nicdock plan --nic kind=roce,numa=0 --host-root -- ibv_devices"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the fabric NICs
+    Ls(ls::Options),
+    /// Write what is known of this machine's NICs to a file, to look at elsewhere
+    Capture(capture::Options),
+    /// Show what would be done and why; change nothing
+    Plan(plan::Options),
+    /// Run a program in a container that has the selected NICs and no others
+    Run(run::Options),
+    /// Give back what a killed nicdock could not
+    Reconcile,
+    /// Print a shell's completion script
+    Completion { shell: clap_complete::Shell },
+    /// Print the manual page (roff)
+    #[command(hide = true)]
+    Man,
+}
+
+/// Any failure of nicdock itself, as a text for the user.
+type Failure = Box<dyn std::error::Error>;
+
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Ls(options) => ls::ls(&options),
+        Command::Capture(options) => capture::capture(&options),
+        Command::Plan(options) => plan::plan(&options),
+        Command::Run(options) => run::run(&options),
+        Command::Reconcile => reconcile::reconcile(),
+        Command::Completion { shell } => Ok(generate::completion(shell)),
+        Command::Man => generate::manual(),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("nicdock: {error}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `nicdock ls`: every fabric NIC of this machine or of a capture.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::host::Known;
+use super::reconcile::give_back_stale;
+use crate::lease::{Lease, Ledger, STATE};
+use crate::listing::{self, Holder, Holders};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Machine-readable output
+    #[arg(long, conflicts_with = "tree")]
+    json: bool,
+    /// Show where each NIC is: NUMA node, root port, bridges, function, devices
+    #[arg(long)]
+    tree: bool,
+    /// Also list physical netdevs without RDMA
+    #[arg(long, short)]
+    all: bool,
+    /// Look at a capture instead of this machine
+    #[arg(long, value_name = "CAPTURE")]
+    host: Option<PathBuf>,
+}
+
+pub fn ls(options: &Options) -> Result<u8, Failure> {
+    if options.host.is_none() && rustix::process::geteuid().is_root() {
+        give_back_stale(&Ledger::new(Path::new(STATE)))?;
+    }
+    let known = Known::read(options.host.as_deref())?;
+    let holders = holders(&known);
+    let text = if options.json {
+        listing::json(&known.host, &holders, options.all)?
+    } else if options.tree {
+        listing::tree(&known.host, &holders, options.all)
+    } else {
+        listing::table(&known.host, &holders, options.all)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        result => Ok(result.map(|()| 0)?),
+    }
+}
+
+fn holders(known: &Known) -> Holders {
+    let holder = |lease: &Lease| Holder { container: lease.container.clone(), pid: lease.supervisor.pid };
+    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), holder(lease))).collect()
+}

@@ -1,0 +1,88 @@
+//! `nicdock plan`: what would be done and why.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::host::Known;
+use super::request::RequestOptions;
+use crate::launch;
+use crate::phases::soft_roce;
+use crate::plan::{self, Facts, Plan};
+use crate::request::{NetdevMode, Root};
+
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    request: RequestOptions,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+    /// Look at a capture instead of this machine
+    #[arg(long, value_name = "CAPTURE")]
+    host: Option<PathBuf>,
+}
+
+pub fn plan(options: &Options) -> Result<u8, Failure> {
+    let plan = make(&options.request, options.host.as_deref())?;
+    if options.json {
+        print_json(&plan)?;
+    } else {
+        print!("{}", text(&plan));
+    }
+    Ok(0)
+}
+
+pub fn print_json(plan: &Plan) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(plan)?);
+    Ok(())
+}
+
+/// The plan for what the command line asks, on this machine or a capture.
+pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Failure> {
+    let known = Known::read(capture)?;
+    let mut request = options.request();
+    let mut notes = Vec::new();
+    if let Root::Bundle(folder) = request.root.clone() {
+        notes = launch::read_bundle(&folder, &mut request)?;
+    }
+    if let Root::Directory(folder) = &mut request.root
+        && capture.is_none()
+    {
+        *folder = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    let soft_roce_in_netns = if capture.is_none() && request.netdev == NetdevMode::Move {
+        soft_roce::works_in_netns(&known.host)
+    } else {
+        None
+    };
+    let facts =
+        Facts { held: known.held(), soft_roce_in_netns, fresh_name: format!("nic-{}", std::process::id()) };
+    let mut plan = plan::plan(&known.host, &facts, &request)?;
+    plan.warnings.extend(notes);
+    Ok(plan)
+}
+
+/// The plan for people.
+pub fn text(plan: &Plan) -> String {
+    use std::fmt::Write;
+    let mut text = format!("container {}\n", plan.name);
+    for nic in &plan.container.nics {
+        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let list = |values: &[String]| if values.is_empty() { "none".to_owned() } else { values.join(", ") };
+        let _ = writeln!(text, "  RDMA device  {}", or_none(&nic.rdma_device));
+        let _ = writeln!(text, "  netdev       {}", or_none(&nic.netdev));
+        let _ = writeln!(text, "  addresses    {}", list(&nic.addresses));
+        let _ = writeln!(text, "  nodes        {}", list(&nic.nodes));
+        let _ = writeln!(text, "  PCI          {}", or_none(&nic.pci));
+    }
+    for phase in &plan.phases {
+        let _ = writeln!(text, "{}", phase.phase);
+        for step in &phase.steps {
+            let _ = writeln!(text, "  {}\n      {}", step.what, step.why);
+        }
+    }
+    for warning in &plan.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}

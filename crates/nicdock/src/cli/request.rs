@@ -1,0 +1,113 @@
+//! The options that `run` and `plan` share.
+
+use std::path::PathBuf;
+
+use crate::request::{AddressWithPrefix, Memlock, NetdevMode, Request, Root, Selector, User, Volume};
+
+#[derive(clap::Args)]
+pub struct RequestOptions {
+    /// Which NIC: an RDMA device, a netdev, a PCI address, kind=, numa=, subnet=, any; joined with commas; 2x… takes two
+    #[arg(long = "nic", value_name = "SEL", required = true)]
+    selectors: Vec<Selector>,
+    /// Name of the container
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    root: RootOptions,
+    /// Address inside, instead of the NIC's own (may be repeated)
+    #[arg(long = "ip", value_name = "ADDR/LEN")]
+    addresses: Vec<AddressWithPrefix>,
+    /// Name of the netdev inside
+    #[arg(long = "as", value_name = "NAME")]
+    netdev_name: Option<String>,
+    /// What becomes of the netdev
+    #[arg(long, default_value = "move")]
+    netdev: NetdevMode,
+    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
+    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
+    memlock: Memlock,
+    /// Numeric user of the program
+    #[arg(long, default_value = "0", value_name = "UID[:GID]")]
+    user: User,
+    /// Folder or file of the host to show inside (may be repeated)
+    #[arg(short = 'v', long = "volume", value_name = "SRC:DST[:ro]")]
+    volumes: Vec<Volume>,
+    /// Environment variable (may be repeated)
+    #[arg(short = 'e', long = "env", value_name = "K=V", value_parser = variable)]
+    env: Vec<String>,
+    /// Working directory
+    #[arg(short = 'w', long, value_name = "DIR", value_parser = absolute)]
+    workdir: Option<String>,
+    /// Give the program a terminal
+    #[arg(short = 't', long)]
+    terminal: bool,
+    /// Add a capability, as podman's --cap-add
+    #[arg(long = "cap-add", value_name = "CAP")]
+    capabilities: Vec<String>,
+    /// Allow capabilities that open a way around the isolation; the plan names what they open
+    #[arg(long)]
+    weaken: bool,
+    /// Take a NIC although the host uses it
+    #[arg(long)]
+    take_in_use: bool,
+    /// Also give the umad and issm nodes (subnet management)
+    #[arg(long)]
+    umad: bool,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct RootOptions {
+    /// Directory with a root file system
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
+    /// The host's own file system, read-only under a writable layer in memory
+    #[arg(long)]
+    host_root: bool,
+    /// OCI bundle
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+}
+
+impl RequestOptions {
+    pub fn request(&self) -> Request {
+        let root = match (&self.root.rootfs, &self.root.bundle) {
+            (Some(path), _) => Root::Directory(path.clone()),
+            (None, Some(path)) => Root::Bundle(path.clone()),
+            (None, None) => Root::Host,
+        };
+        Request {
+            selectors: self.selectors.clone(),
+            name: self.name.clone(),
+            root,
+            addresses: self.addresses.clone(),
+            netdev_name: self.netdev_name.clone(),
+            netdev: self.netdev,
+            memlock: self.memlock,
+            user: self.user,
+            volumes: self.volumes.clone(),
+            env: self.env.clone(),
+            workdir: self.workdir.clone(),
+            terminal: self.terminal,
+            extra_capabilities: self.capabilities.clone(),
+            weaken: self.weaken,
+            take_in_use: self.take_in_use,
+            umad: self.umad,
+            command: self.command.clone(),
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("expected an absolute path".to_owned()) }
+}

@@ -1,0 +1,89 @@
+//! Child processes of nicdock itself, and what ties a container's life to its supervisor.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::process::Pid;
+
+/// A child of this process; killed and reaped when dropped before it was waited for.
+pub struct Child {
+    pid: Pid,
+    reaped: bool,
+}
+
+impl Child {
+    /// Forks; the child runs `work` and exits with its result, never returning into the caller's frames.
+    ///
+    /// The caller must have one thread only (fork(2)); nicdock never starts another.
+    pub fn fork(work: impl FnOnce() -> i32) -> io::Result<Self> {
+        let parent = rustix::process::getpid();
+        // SAFETY: the process is single-threaded, so the child's copy of every lock is consistent.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                let status = match die_with_parent() {
+                    Ok(()) if rustix::process::getppid() == Some(parent) => work(),
+                    _ => 125,
+                };
+                // SAFETY: ends this process without running the parent's destructors and exit handlers.
+                unsafe { libc::_exit(status) }
+            }
+            pid => Ok(Self { pid: Pid::from_raw(pid).ok_or(io::ErrorKind::Other)?, reaped: false }),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Waits for the end of the child; gives its exit status (125 when a signal ended it).
+    pub fn wait(&mut self) -> io::Result<i32> {
+        let status = wait(self.pid)?;
+        self.reaped = true;
+        Ok(status.exit_status().unwrap_or(125))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = rustix::process::kill_process(self.pid, rustix::process::Signal::KILL);
+            let _ = wait(self.pid);
+        }
+    }
+}
+
+fn wait(pid: Pid) -> io::Result<rustix::process::WaitStatus> {
+    loop {
+        match rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Asks the kernel to kill this process when its parent ends (prctl(2), `PR_SET_PDEATHSIG`).
+///
+/// The setting is lost over an exec of a set-uid file or a change of credentials, so it is made last.
+pub fn die_with_parent() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    Ok(())
+}
+
+/// Replaces the program (execve(2)). Returns only the error.
+pub fn exec(path: &std::ffi::CStr, args: &[std::ffi::CString], env: &[std::ffi::CString]) -> io::Error {
+    let pointers = |texts: &[std::ffi::CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|t| t.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both arrays end with null and every string lives until the call returns.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// The number of a descriptor, for paths under `/proc/self/fd`.
+pub fn proc_path(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}

@@ -1,0 +1,87 @@
+//! The mount calls that work on descriptors (Linux 5.2, `mount_setattr` 5.12): no path is looked up twice.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+/// Makes a file system instance that is not mounted anywhere yet (fsopen(2), fsmount(2)).
+///
+/// `options` are `key=value` or flags. A sysfs shows the network namespace of the process that calls this.
+pub fn detached(kind: &str, options: &[(&str, Option<&str>)], attrs: MountAttrFlags) -> io::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => fsconfig_set_string(context.as_fd(), *key, *value)?,
+            None => fsconfig_set_flag(context.as_fd(), *key)?,
+        }
+    }
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attrs)?)
+}
+
+/// A detached copy of the mount at `path` below `directory`, without the mounts inside it (open_tree(2)).
+pub fn copy(directory: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | if path.is_empty() { OpenTreeFlags::AT_EMPTY_PATH } else { OpenTreeFlags::AT_SYMLINK_NOFOLLOW };
+    Ok(open_tree(directory, path, flags)?)
+}
+
+/// Mounts a detached mount on the directory or file open as `target` (move_mount(2)).
+pub fn attach(detached: &OwnedFd, target: impl AsFd) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(detached, "", target, "", flags)?)
+}
+
+/// `struct mount_attr` (include/uapi/linux/mount.h).
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Adds attributes (`MOUNT_ATTR_RDONLY`, …) to the mount open as `mount` and makes it private.
+pub fn restrict(mount: BorrowedFd<'_>, attrs: MountAttrFlags) -> io::Result<()> {
+    let attr = MountAttr {
+        attr_set: u64::from(attrs.bits()),
+        attr_clr: 0,
+        propagation: libc::MS_PRIVATE,
+        userns_fd: 0,
+    };
+    let empty: &CStr = c"";
+    // SAFETY: `attr` has the kernel's layout and the size passed is its own.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            empty.as_ptr(),
+            libc::AT_EMPTY_PATH,
+            std::ptr::from_ref(&attr),
+            size_of::<MountAttr>(),
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Opens `path` below `root` without ever leaving it and without following any link (openat2(2)).
+///
+/// Errors: `ELOOP` when a part of the path is a link, `EXDEV` when it would leave `root`.
+pub fn open_inside(root: impl AsFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(root, path.trim_start_matches('/'), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+}
+
+/// Opens a directory or file of the host for use as a handle only (`O_PATH`), following links.
+pub fn open_host_path(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}

@@ -1,0 +1,58 @@
+//! Network namespaces, held by descriptors only: a mount would keep the kernel from giving a NIC back.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+/// A handle on the caller's network namespace.
+pub fn current() -> io::Result<OwnedFd> {
+    Ok(File::open("/proc/self/ns/net")?.into())
+}
+
+/// A handle on the network namespace of process `pid`.
+pub fn of_process(pid: u32) -> io::Result<OwnedFd> {
+    Ok(File::open(format!("/proc/{pid}/ns/net"))?.into())
+}
+
+/// Puts the caller into a new, empty network namespace (unshare(2), `CLONE_NEWNET`).
+pub fn enter_new() -> io::Result<()> {
+    // SAFETY: CLONE_NEWNET changes no memory or descriptor table that other code relies on.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
+    Ok(())
+}
+
+/// Gives the caller a mount namespace of its own in which mounts of the host arrive and none leave (`MS_SLAVE`).
+pub fn enter_private_mounts() -> io::Result<()> {
+    // SAFETY: CLONE_NEWNS (with the CLONE_FS it implies) changes no memory or descriptor table.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    rustix::mount::mount_change(
+        "/",
+        rustix::mount::MountPropagationFlags::DOWNSTREAM | rustix::mount::MountPropagationFlags::REC,
+    )?;
+    Ok(())
+}
+
+/// Moves the caller into the mount namespace of process `pid` (setns(2); the caller must be single-threaded).
+pub fn enter_mounts_of(pid: u32) -> io::Result<()> {
+    let handle = File::open(format!("/proc/{pid}/ns/mnt"))?;
+    move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    Ok(())
+}
+
+/// Moves the caller into the network namespace behind `handle`.
+pub fn enter(handle: impl AsFd) -> io::Result<()> {
+    move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Network))?;
+    Ok(())
+}
+
+/// Runs `work` in the network namespace behind `handle` and comes back. Sockets that it makes stay there.
+pub fn within<T>(handle: impl AsFd, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let home = current()?;
+    enter(handle)?;
+    let result = work();
+    enter(home)?;
+    result
+}

@@ -1,0 +1,61 @@
+//! Waiting for the container and for signals at once, without threads.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitIdOptions, WaitIdStatus};
+
+/// A process that cannot be mistaken for a later one with the same number (pidfd_open(2)).
+pub struct Process {
+    pid: Pid,
+    handle: OwnedFd,
+}
+
+impl Process {
+    pub fn open(pid: u32) -> io::Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self { pid, handle: rustix::process::pidfd_open(pid, PidfdFlags::empty())? })
+    }
+
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(rustix::process::pidfd_send_signal(&self.handle, signal)?)
+    }
+
+    /// The exit status in shell terms if the process, a child of ours, has ended: its own, or 128 + signal.
+    pub fn try_wait(&self) -> io::Result<Option<i32>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let id = rustix::process::WaitId::Pid(self.pid);
+        Ok(rustix::process::waitid(id, options)?.map(|status: WaitIdStatus| {
+            status
+                .exit_status()
+                .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+                .unwrap_or(125)
+        }))
+    }
+
+    /// Whether the process has ended, be it a child of ours or not; a doubt counts as yes.
+    pub fn has_ended(&self) -> bool {
+        let mut poll = [rustix::event::PollFd::new(&self.handle, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut poll, Some(&now)).map_or(true, |ready| ready > 0)
+    }
+
+    /// Readable as soon as the process has ended.
+    pub fn handle(&self) -> impl AsFd {
+        self.handle.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_process_is_seen_by_its_handle() {
+        assert!(!Process::open(std::process::id()).unwrap().has_ended());
+        let mut child = std::process::Command::new("sleep").arg("0").spawn().unwrap();
+        let process = Process::open(child.id()).unwrap();
+        child.wait().unwrap();
+        assert!(process.has_ended());
+    }
+}

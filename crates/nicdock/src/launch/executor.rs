@@ -1,0 +1,77 @@
+//! The last steps in the container's first process: tie it to its supervisor, then become the program.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use oci_spec::runtime::Spec;
+
+use crate::kernel::pidfd::Process;
+use crate::kernel::{child, signals};
+
+/// Exit statuses as podman gives them.
+const CANNOT_EXECUTE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// Runs the spec's process.
+#[derive(Clone)]
+pub struct Program {
+    /// Told apart from its end by descriptor: the container's process numbers do not reach the supervisor.
+    supervisor: Rc<Process>,
+    env: Rc<RefCell<Vec<CString>>>,
+}
+
+impl Program {
+    pub fn new(supervisor: Process) -> Self {
+        Self { supervisor: Rc::new(supervisor), env: Rc::default() }
+    }
+}
+
+impl Executor for Program {
+    fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
+        Ok(())
+    }
+
+    fn setup_envs(&self, env: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        let text = |(key, value): (String, String)| CString::new(format!("{key}={value}")).ok();
+        *self.env.borrow_mut() = env.into_iter().filter_map(text).collect();
+        Ok(())
+    }
+
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        if child::die_with_parent().is_err() || self.supervisor.has_ended() {
+            std::process::exit(125);
+        }
+        signals::unblock();
+        let args = spec.process().as_ref().and_then(|p| p.args().clone()).unwrap_or_default();
+        let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
+        let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };
+        let Some(program) = args.first() else { return Err(ExecutorError::InvalidArg) };
+        let mut worst = io::Error::from_raw_os_error(libc::ENOENT);
+        for path in candidates(program, &env) {
+            let error = child::exec(&path, &args, &env);
+            if error.raw_os_error() != Some(libc::ENOENT) {
+                worst = error;
+            }
+        }
+        let _ = writeln!(io::stderr(), "nicdock: {}: {worst}, in the container", program.to_string_lossy());
+        std::process::exit(if worst.raw_os_error() == Some(libc::ENOENT) {
+            NOT_FOUND
+        } else {
+            CANNOT_EXECUTE
+        })
+    }
+}
+
+/// A name with a slash is a path; any other is looked up in the container's PATH (execvp(3)).
+fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
+    if program.as_bytes().contains(&b'/') {
+        return vec![program.clone()];
+    }
+    let path = env.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    let join = |folder: &[u8]| CString::new([folder, b"/", program.as_bytes()].concat()).ok();
+    path.split(|b| *b == b':').filter(|f| !f.is_empty()).filter_map(join).collect()
+}

@@ -1,0 +1,113 @@
+//! The plan as an OCI spec (runtime-spec 1.2, config.md and config-linux.md).
+
+use serde_json::{Value, json};
+
+use super::profile::profile;
+use super::staging::Staging;
+use crate::phases::cgroup;
+use crate::plan::Plan;
+use crate::request::{Memlock, Root};
+
+/// Hidden in /proc: they show the host's devices and memory (podman's list, and /proc/bus/pci).
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/bus/pci",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/driver",
+];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// `config.json` for a container in the network namespace at `netns`.
+pub fn spec(plan: &Plan, staging: &Staging, netns: &str) -> Value {
+    let container = &plan.container;
+    let memlock = match container.memlock {
+        Memlock::Unlimited => u64::MAX,
+        Memlock::Bytes(bytes) => bytes,
+    };
+    let capabilities = &container.capabilities;
+    // A program that is not root starts with none, as in podman; the bounding set is what a set-uid file could give.
+    let held: &[String] = if container.user.uid == 0 { capabilities } else { &[] };
+    json!({
+        "ociVersion": "1.2.0",
+        "hostname": plan.name,
+        "root": { "path": staging.rootfs(), "readonly": false },
+        "process": {
+            "terminal": container.terminal,
+            "user": { "uid": container.user.uid, "gid": container.user.gid },
+            "args": container.command,
+            "env": environment(plan),
+            "cwd": container.workdir.as_deref().unwrap_or("/"),
+            "noNewPrivileges": true,
+            "capabilities": {
+                "bounding": capabilities, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
+            },
+            "rlimits": [{ "type": "RLIMIT_MEMLOCK", "soft": memlock, "hard": memlock }],
+        },
+        "mounts": mounts(plan, staging),
+        "linux": {
+            "namespaces": [
+                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" },
+                { "type": "network", "path": netns },
+            ],
+            "cgroupsPath": cgroup::path(&plan.name),
+            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
+            "maskedPaths": MASKED,
+            "readonlyPaths": READ_ONLY,
+            "seccomp": profile(),
+        },
+    })
+}
+
+fn environment(plan: &Plan) -> Vec<String> {
+    let given = &plan.container.env;
+    let missing =
+        |key: &str| !given.iter().any(|e| e.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')));
+    let mut env = Vec::new();
+    if missing("PATH") {
+        env.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    }
+    if plan.container.terminal && missing("TERM") {
+        env.push(format!("TERM={}", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned())));
+    }
+    env.extend(given.iter().cloned());
+    env
+}
+
+fn mounts(plan: &Plan, staging: &Staging) -> Vec<Value> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
+    let mut mounts = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=1m"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/sys", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755", "size=4m"]),
+    ];
+    if cgroup::is_unified() {
+        mounts.push(mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]));
+    }
+    if plan.container.root == Root::Host {
+        mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
+        mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
+    }
+    for (number, volume) in plan.container.volumes.iter().enumerate() {
+        let access = if volume.read_only { "ro" } else { "rw" };
+        mounts.push(json!({
+            "destination": volume.destination, "type": "bind", "source": staging.volume(number),
+            "options": ["bind", "nodev", "nosuid", access],
+        }));
+    }
+    mounts
+}

@@ -1,0 +1,144 @@
+//! The container's root and volumes, mounted where only this process and the container see them.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountAttrFlags;
+
+use super::LaunchError;
+use super::volume;
+use crate::kernel::mount;
+use crate::lease::STATE;
+use crate::plan::Plan;
+use crate::request::Root;
+
+/// `/run/nicdock/bundles/NAME`: config.json and the mount points of the root and the volumes.
+pub struct Staging {
+    pub folder: PathBuf,
+}
+
+impl Staging {
+    /// Mounts everything below a folder of its own. The caller is in a private mount namespace: the kernel unmounts
+    /// it all when the last process in there ends.
+    pub fn prepare(plan: &Plan) -> Result<Self, LaunchError> {
+        let folder = folder(&plan.name);
+        make_private(folder.parent().unwrap_or(&folder))?;
+        for path in [folder.join("rootfs"), folder.join("memory")] {
+            fs::create_dir_all(&path).map_err(|e| LaunchError::path(&path, e))?;
+        }
+        let this = Self { folder };
+        match &plan.container.root {
+            Root::Host => this.mount_host_root()?,
+            Root::Directory(path) | Root::Bundle(path) => this.mount_directory(path)?,
+        }
+        for (number, volume) in plan.container.volumes.iter().enumerate() {
+            volume::stage(volume, &this.volume(number))?;
+        }
+        Ok(this)
+    }
+
+    pub fn rootfs(&self) -> PathBuf {
+        self.folder.join("rootfs")
+    }
+
+    pub fn volume(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("volume-{number}"))
+    }
+
+    fn mount_directory(&self, path: &Path) -> Result<(), LaunchError> {
+        let fail = |e: io::Error| LaunchError::path(path, e);
+        let root = mount::open_host_path(path).map_err(fail)?;
+        let mode = rustix::fs::fstat(&root).map_err(|e| fail(e.into()))?.st_mode;
+        if !rustix::fs::FileType::from_raw_mode(mode).is_dir() {
+            return Err(LaunchError::path(
+                path,
+                "is no directory: --rootfs takes an unpacked root file system",
+            ));
+        }
+        volume::check_kind(&root, path)?;
+        check_mount_points(&root, path)?;
+        let copy = mount::copy(&root, "").map_err(fail)?;
+        mount::restrict(copy.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV).map_err(fail)?;
+        self.attach(&copy, "rootfs").map_err(fail)
+    }
+
+    /// The host's `/` below a writable layer in memory. An overlay shows no mounts of its lower layer, so the host's
+    /// /run, /proc, /sys and /dev are not in it.
+    fn mount_host_root(&self) -> Result<(), LaunchError> {
+        let memory = self.folder.join("memory");
+        let fail = |e: io::Error| LaunchError::path(&memory, format!("making a writable layer over /: {e}"));
+        let attrs = MountAttrFlags::MOUNT_ATTR_NODEV;
+        let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
+        for name in ["upper", "work"] {
+            rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
+        }
+        self.attach(&layer, "memory").map_err(fail)?;
+        let path = |name: &str| memory.join(name).display().to_string();
+        let (upper, work) = (path("upper"), path("work"));
+        let options =
+            [("lowerdir", Some("/")), ("upperdir", Some(upper.as_str())), ("workdir", Some(work.as_str()))];
+        let root = mount::detached("overlay", &options, attrs).map_err(fail)?;
+        self.attach(&root, "rootfs").map_err(fail)
+    }
+
+    fn attach(&self, detached: &OwnedFd, place: &str) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = rustix::fs::open(self.folder.join(place), flags, Mode::empty())?;
+        mount::attach(detached, place)
+    }
+}
+
+/// Unmounts and removes what was staged for a container, without ever going into a folder: a mount that is still
+/// there makes this fail, not delete what is mounted.
+pub fn remove(name: &str) -> Result<(), LaunchError> {
+    let folder = &folder(name);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(LaunchError::path(folder, error)),
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        unmount(&path);
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder { fs::remove_dir(&path) } else { fs::remove_file(&path) }
+            .map_err(|e| LaunchError::path(&path, e))?;
+    }
+    fs::remove_dir(folder).map_err(|e| LaunchError::path(folder, e))
+}
+
+/// The staged spec holds the program's environment, which may be secret.
+fn make_private(folder: &Path) -> Result<(), LaunchError> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
+        .map_err(|e| LaunchError::path(folder, e))
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(STATE).join("bundles").join(name)
+}
+
+fn unmount(path: &Path) {
+    let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
+}
+
+/// /sys, /proc and /dev of a root must be real folders, or missing: nicdock mounts there.
+fn check_mount_points(root: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
+    for name in ["sys", "proc", "dev"] {
+        match mount::open_inside(root, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY) {
+            Ok(handle) => drop(handle),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let reason = format!(
+                    "its /{name} is not a plain folder ({error}): nicdock mounts there and follows no link"
+                );
+                return Err(LaunchError::path(path, reason));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Waits for the program, passes signals on, and relays its terminal.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+
+use crate::kernel::pidfd::Process;
+use crate::kernel::signals::Signals;
+use crate::kernel::terminal::{self, RawMode};
+
+/// Gives the program's exit status in shell terms.
+pub fn supervise(init: &Process, signals: &Signals, console: Option<OwnedFd>) -> io::Result<i32> {
+    let _raw = console.as_ref().and_then(|_| RawMode::enter().ok());
+    let mut console = console.map(std::fs::File::from);
+    if let Some(master) = &console {
+        let _ = terminal::copy_size(master);
+    }
+    let mut input_open = true;
+    loop {
+        let stdin = io::stdin();
+        let handle = init.handle();
+        let mut sources = vec![PollFd::new(&handle, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        if let Some(master) = &console {
+            sources.push(PollFd::new(master, PollFlags::IN));
+            if input_open {
+                sources.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+            }
+        }
+        match poll(&mut sources, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready: Vec<bool> = sources.iter().map(|s| !s.revents().is_empty()).collect();
+        drop(sources);
+        while let Some(signal) = signals.next()? {
+            match (&console, signal) {
+                (Some(master), libc::SIGWINCH) => drop(terminal::copy_size(master)),
+                _ => drop(Signal::from_named_raw(signal).map(|signal| init.signal(signal))),
+            }
+        }
+        if ready.get(2) == Some(&true) && !relay_output(&mut console) {
+            console = None;
+        }
+        if ready.get(3) == Some(&true) {
+            input_open = relay_input(&mut console);
+        }
+        if ready.first() == Some(&true)
+            && let Some(status) = init.try_wait()?
+        {
+            while relay_output(&mut console) {}
+            return Ok(status);
+        }
+    }
+}
+
+/// Copies what the program printed; `false` when its terminal is closed.
+fn relay_output(console: &mut Option<std::fs::File>) -> bool {
+    let Some(master) = console else { return false };
+    let mut buffer = [0; 8192];
+    match master.read(&mut buffer) {
+        Ok(0) | Err(_) => false,
+        Ok(count) => io::stdout().write_all(&buffer[..count]).and_then(|()| io::stdout().flush()).is_ok(),
+    }
+}
+
+/// Copies what the user typed; `false` at the end of the input.
+fn relay_input(console: &mut Option<std::fs::File>) -> bool {
+    let Some(master) = console else { return false };
+    let mut buffer = [0; 4096];
+    match rustix::io::read(io::stdin().as_fd(), &mut buffer) {
+        Ok(0) | Err(_) => {
+            // End of transmission, as a terminal would give it.
+            let _ = master.write_all(&[4]);
+            false
+        }
+        Ok(count) => master.write_all(&buffer[..count]).is_ok(),
+    }
+}

@@ -1,0 +1,90 @@
+//! The process that works inside the container's namespaces while the launcher makes the container: the NIC moves
+//! and the container is created at the same time.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use super::LaunchError;
+use crate::kernel::child::Child;
+use crate::kernel::netns;
+use crate::kernel::rtnl::Rtnl;
+use crate::phases::{Doing, PhaseError, enter, network, verify};
+use crate::plan::Plan;
+
+/// A child in a network namespace of its own, which it holds.
+pub struct Worker {
+    child: Child,
+    stream: BufReader<UnixStream>,
+}
+
+impl Worker {
+    /// Starts it and waits until its namespace is there.
+    pub fn start(plan: &Plan) -> Result<Self, LaunchError> {
+        let inside = |e: std::io::Error| {
+            LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
+        };
+        let (ours, theirs) = UnixStream::pair().map_err(inside)?;
+        let child = Child::fork(|| {
+            let mut stream = BufReader::new(theirs);
+            match work(plan, &mut stream) {
+                Ok(()) => 0,
+                Err(error) => {
+                    let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
+                    1
+                }
+            }
+        })
+        .map_err(inside)?;
+        let mut this = Self { child, stream: BufReader::new(ours) };
+        this.expect("namespace")?;
+        Ok(this)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Waits until the NICs are inside and configured.
+    pub fn network_done(&mut self) -> Result<(), LaunchError> {
+        self.expect("network")
+    }
+
+    /// Lets it compose and verify the container whose first process is `init`; ends it.
+    pub fn finish(mut self, init: u32) -> Result<(), LaunchError> {
+        let _ = writeln!(self.stream.get_mut(), "{init}");
+        self.expect("verified")?;
+        self.child.wait().map_err(|e| LaunchError::Inside(e.to_string()))?;
+        Ok(())
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), LaunchError> {
+        let mut line = String::new();
+        let _ = self.stream.read_line(&mut line);
+        match line.trim_end().split_once(' ') {
+            None if line.trim_end() == word => Ok(()),
+            Some(("error", reason)) => Err(LaunchError::Inside(reason.to_owned())),
+            _ => Err(LaunchError::Inside(format!(
+                "the process for the container's namespaces ended before '{word}'"
+            ))),
+        }
+    }
+}
+
+/// What the child does.
+fn work(plan: &Plan, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseError> {
+    let say = |stream: &mut BufReader<UnixStream>, word: &str| {
+        writeln!(stream.get_mut(), "{word}").doing(|| "speaking with the launcher".into())
+    };
+    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+    netns::enter_new().doing(|| "making a network namespace".into())?;
+    let here = netns::current().doing(|| "opening the container's network namespace".into())?;
+    say(stream, "namespace")?;
+    network::fill(&mut host, &here, &plan.grants)?;
+    say(stream, "network")?;
+    let mut line = String::new();
+    stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
+    let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+    let shown = enter::compose(plan, init.doing(|| "listening to the launcher".into())?)?;
+    verify::verify(&shown)?;
+    say(stream, "verified")
+}

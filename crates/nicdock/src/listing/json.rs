@@ -1,0 +1,199 @@
+//! `nicdock ls --json`: the format that other programs rely on. Fields are added, never renamed or removed, within a
+//! schema.
+
+use nicdock_host::model::{
+    Host, InUse, Isolation, LinkLayer, Mac, Netdev, Nic, NicKind, PciAddress, RdmaDevice, RdmaNetnsMode,
+};
+use serde::Serialize;
+
+use super::link::Link;
+use super::{Holder, Holders, shown};
+
+/// The whole answer.
+#[derive(Serialize)]
+struct Listing<'a> {
+    /// Version of this format: 1.
+    schema: u32,
+    /// Kernel release, as `uname -r` prints it.
+    kernel: &'a str,
+    /// `shared` or `exclusive`; null where no RDMA core is loaded.
+    rdma_netns_mode: Option<RdmaNetnsMode>,
+    /// In the order in which several are taken: PCI address, then name.
+    nics: Vec<Entry<'a>>,
+    /// What could not be read, in sentences; empty when everything was.
+    warnings: &'a [String],
+}
+
+/// One NIC: one PCI function with all its netdevs and RDMA devices.
+#[derive(Serialize)]
+struct Entry<'a> {
+    /// What it is called by: the first RDMA device's name, else the first netdev's, else the PCI address.
+    name: &'a str,
+    /// `usnic`, `roce`, `ib`, `iwarp`, `efa`, `soft-roce`, `soft-iwarp` or `ethernet`.
+    kind: NicKind,
+    /// The first RDMA device's name; null without one.
+    rdma_device: Option<&'a str>,
+    /// The first netdev's name in the host's network namespace; null without one.
+    netdev: Option<&'a str>,
+    /// Domain, bus, device, function; null for a virtual netdev with a software RDMA device.
+    pci: Option<PciAddress>,
+    /// Vendor and device number in hexadecimal, `15b3:1017`; null without a PCI function.
+    pci_id: Option<String>,
+    /// The driver bound to the PCI function; null for none.
+    driver: Option<&'a str>,
+    /// NUMA node; null where the firmware does not say.
+    numa_node: Option<u32>,
+    /// State and speed of the first port.
+    link: Link,
+    /// IP addresses with their prefix lengths, of every netdev.
+    addresses: Vec<String>,
+    /// Paths of the character devices: uverbs, then umad and issm.
+    nodes: Vec<&'a str>,
+    /// The physical function that this is a virtual function of; null for others.
+    pf: Option<PciAddress>,
+    /// Virtual functions of this physical function, by number.
+    vfs: &'a [PciAddress],
+    /// The container that has it now; null while nobody has.
+    held_by: Option<&'a Holder>,
+    /// Why the host needs it; empty when it is free to take.
+    in_use: Vec<Sign<'a>>,
+    /// How a container can be kept from other NICs' RDMA devices: `method` is `rdma-netns` (the device moves into
+    /// the container's namespace), `view` (nodes, device cgroup, /sys and seccomp) or `netns` (no RDMA device);
+    /// `reason` is a sentence.
+    isolation: &'a Isolation,
+    /// Every RDMA device, by name.
+    rdma_devices: Vec<RdmaEntry<'a>>,
+    /// Every netdev, by port.
+    netdevs: Vec<NetdevEntry<'a>>,
+}
+
+/// One reason not to take the NIC: `what` is `default_route`, `tcp_connection`, `member`, `stacked` or `open_node`,
+/// each with fields of its own.
+#[derive(Serialize)]
+struct Sign<'a> {
+    #[serde(flatten)]
+    sign: &'a InUse,
+    /// The same as a sentence.
+    text: String,
+}
+
+#[derive(Serialize)]
+struct RdmaEntry<'a> {
+    name: &'a str,
+    /// Driver: `mlx5_core`, `efa`, `rxe`, `siw`, `usnic_verbs`; null where it is not known.
+    driver: Option<&'a str>,
+    /// As sysfs prints it: `1: CA`, `4: RNIC`, `6: usNIC UDP`.
+    node_type: &'a str,
+    /// As sysfs prints it, `0002:c903:00a1:b2c3`.
+    node_guid: Option<&'a str>,
+    /// Firmware version.
+    firmware: Option<&'a str>,
+    /// Board's identity, as the vendor prints it.
+    board_id: Option<&'a str>,
+    /// By number.
+    ports: Vec<PortEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct PortEntry<'a> {
+    /// Counted from 1.
+    number: u32,
+    /// `ACTIVE`, `INIT`, `DOWN`, …
+    state: &'a str,
+    /// `ethernet`, `infiniband` or `unknown`.
+    link_layer: LinkLayer,
+    /// In Mbit/s.
+    rate_mbps: Option<u32>,
+    /// Local identifier; null outside InfiniBand.
+    lid: Option<u16>,
+    /// The port's netdev, if it has one here.
+    netdev: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct NetdevEntry<'a> {
+    name: &'a str,
+    /// Alternative names.
+    altnames: &'a [String],
+    /// Link-layer address in use: 6 bytes on Ethernet, 20 on `IPoIB`.
+    mac: Option<&'a Mac>,
+    /// Link-layer address burnt in.
+    permanent_mac: Option<&'a Mac>,
+    mtu: u32,
+    /// `up`, `down` or `no-carrier`, and the speed.
+    link: Link,
+    /// IP addresses with their prefix lengths.
+    addresses: Vec<String>,
+}
+
+/// The listing as indented JSON, with a newline at its end.
+pub fn json(host: &Host, holders: &Holders, all: bool) -> serde_json::Result<String> {
+    let listing = Listing {
+        schema: 1,
+        kernel: &host.kernel,
+        rdma_netns_mode: host.rdma_netns_mode,
+        nics: shown(host, all).map(|nic| entry(host, nic, holders)).collect(),
+        warnings: &host.warnings,
+    };
+    Ok(serde_json::to_string_pretty(&listing)? + "\n")
+}
+
+fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
+    let function = nic.pci.and_then(|address| host.function(address));
+    Entry {
+        name: &nic.name,
+        kind: nic.kind,
+        rdma_device: nic.rdma_devices.first().map(|device| device.name.as_str()),
+        netdev: nic.netdevs.first().map(|netdev| netdev.name.as_str()),
+        pci: nic.pci,
+        pci_id: function.map(|f| format!("{:04x}:{:04x}", f.vendor, f.device)),
+        driver: function.and_then(|f| f.driver.as_deref()),
+        numa_node: nic.numa_node,
+        link: Link::of(nic),
+        addresses: nic.netdevs.iter().flat_map(addresses).collect(),
+        nodes: nic.nodes().map(|node| node.path.as_str()).collect(),
+        pf: function.and_then(|f| f.pf),
+        vfs: function.map_or(&[], |f| &f.vfs),
+        held_by: holders.get(&nic.name),
+        in_use: nic.in_use.iter().map(|sign| Sign { sign, text: sign.to_string() }).collect(),
+        isolation: &nic.isolation,
+        rdma_devices: nic.rdma_devices.iter().map(rdma_entry).collect(),
+        netdevs: nic.netdevs.iter().map(netdev_entry).collect(),
+    }
+}
+
+fn rdma_entry(device: &RdmaDevice) -> RdmaEntry<'_> {
+    let ports = device.ports.iter().map(|port| PortEntry {
+        number: port.number,
+        state: &port.state,
+        link_layer: port.link_layer,
+        rate_mbps: port.rate_mbps,
+        lid: port.lid,
+        netdev: port.netdev.as_deref(),
+    });
+    RdmaEntry {
+        name: &device.name,
+        driver: device.driver.as_deref(),
+        node_type: &device.node_type,
+        node_guid: device.node_guid.as_deref(),
+        firmware: device.firmware.as_deref(),
+        board_id: device.board_id.as_deref(),
+        ports: ports.collect(),
+    }
+}
+
+fn netdev_entry(netdev: &Netdev) -> NetdevEntry<'_> {
+    NetdevEntry {
+        name: &netdev.name,
+        altnames: &netdev.altnames,
+        mac: netdev.mac.as_ref(),
+        permanent_mac: netdev.permanent_mac.as_ref(),
+        mtu: netdev.mtu,
+        link: Link::of_netdev(netdev),
+        addresses: addresses(netdev).collect(),
+    }
+}
+
+fn addresses(netdev: &Netdev) -> impl Iterator<Item = String> {
+    netdev.addresses.iter().map(ToString::to_string)
+}

@@ -1,0 +1,17 @@
+//! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
+
+mod cli;
+mod kernel;
+mod launch;
+mod lease;
+mod listing;
+mod phases;
+mod plan;
+mod request;
+mod view;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

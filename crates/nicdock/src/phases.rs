@@ -1,0 +1,40 @@
+//! The phases that change the machine, the same under every engine: enter, verify, return.
+
+pub mod cgroup;
+pub mod devices;
+pub mod enter;
+pub mod give_back;
+pub mod network;
+pub mod soft_rdma;
+pub mod soft_roce;
+pub mod verify;
+
+/// Why a phase stopped: what it was doing, on what, and what the kernel said.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {error}{}", .advice.map(|a| format!("; {a}")).unwrap_or_default())]
+pub struct PhaseError {
+    pub doing: String,
+    pub error: std::io::Error,
+    pub advice: Option<&'static str>,
+}
+
+impl PhaseError {
+    pub fn new(doing: impl Into<String>, error: impl Into<std::io::Error>) -> Self {
+        Self { doing: doing.into(), error: error.into(), advice: None }
+    }
+
+    pub fn with_advice(self, advice: &'static str) -> Self {
+        Self { advice: Some(advice), ..self }
+    }
+}
+
+/// Adds what was being done to an error of the kernel.
+pub trait Doing<T> {
+    fn doing(self, what: impl Fn() -> String) -> Result<T, PhaseError>;
+}
+
+impl<T, E: Into<std::io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl Fn() -> String) -> Result<T, PhaseError> {
+        self.map_err(|error| PhaseError::new(what(), error))
+    }
+}

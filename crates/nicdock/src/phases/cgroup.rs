@@ -1,0 +1,189 @@
+//! The container's control group: which devices it may open, and ending all that is in it.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::devices::DeviceNode;
+use super::{Doing, PhaseError};
+use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Instruction};
+
+/// Devices of every container: null, zero, full, random, urandom, tty, console, ptmx, and all of devpts
+/// (Documentation/admin-guide/devices.txt).
+const DEFAULT_DEVICES: [(u32, Option<u32>); 9] = [
+    (1, Some(3)),
+    (1, Some(5)),
+    (1, Some(7)),
+    (1, Some(8)),
+    (1, Some(9)),
+    (5, Some(0)),
+    (5, Some(1)),
+    (5, Some(2)),
+    (136, None),
+];
+
+/// Where the cgroup of a container's process is, by `/proc/PID/cgroup` (cgroups(7)).
+pub struct Cgroup {
+    /// Version 1, the `devices` hierarchy.
+    devices: Option<PathBuf>,
+    /// Version 2.
+    unified: Option<PathBuf>,
+}
+
+impl Cgroup {
+    pub fn of_process(pid: u32) -> Result<Self, PhaseError> {
+        let path = format!("/proc/{pid}/cgroup");
+        let text = fs::read_to_string(&path).doing(|| format!("reading {path}"))?;
+        let mut this = Self { devices: None, unified: None };
+        for line in text.lines() {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+            let join = |mount: &str| Path::new(mount).join(path.trim_start_matches('/'));
+            if controllers.split(',').any(|c| c == "devices") {
+                this.devices = Some(join("/sys/fs/cgroup/devices"));
+            } else if controllers.is_empty() && path != "/" {
+                let hybrid = Path::new("/sys/fs/cgroup/unified").exists();
+                this.unified = Some(join(if hybrid { "/sys/fs/cgroup/unified" } else { "/sys/fs/cgroup" }));
+            }
+        }
+        Ok(this)
+    }
+
+    /// Refuses every device but the default ones and `nodes`. Making nodes is left to `CAP_MKNOD`: opening counts.
+    pub fn restrict_devices(&self, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+        let given = nodes.iter().map(|n| (n.major, Some(n.minor)));
+        let allowed: Vec<_> = DEFAULT_DEVICES.into_iter().chain(given).collect();
+        match (&self.devices, &self.unified) {
+            (Some(folder), _) => restrict_v1(folder, &allowed),
+            (None, Some(folder)) => restrict_v2(folder, &allowed),
+            (None, None) => {
+                let error = io::Error::from(io::ErrorKind::NotFound);
+                Err(PhaseError::new("finding the container's cgroup", error)
+                    .with_advice("nicdock needs cgroup version 2, or version 1 with the devices controller, at /sys/fs/cgroup"))
+            }
+        }
+    }
+}
+
+fn restrict_v1(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), PhaseError> {
+    let write = |file: &str, text: &str| {
+        let path = folder.join(file);
+        fs::write(&path, text).doing(|| format!("writing '{text}' to {}", path.display()))
+    };
+    write("devices.deny", "a")?;
+    write("devices.allow", "c *:* m")?;
+    for (major, minor) in allowed {
+        let minor = minor.map_or_else(|| "*".to_owned(), |m| m.to_string());
+        write("devices.allow", &format!("c {major}:{minor} rw"))?;
+    }
+    Ok(())
+}
+
+fn restrict_v2(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), PhaseError> {
+    let what = || format!("attaching the device program to {}", folder.display());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let cgroup = rustix::fs::open(folder, flags, Mode::empty()).doing(what)?;
+    let program = bpf::load_device_program(&device_program(allowed))
+        .doing(|| "loading the device program (BPF)".into())?;
+    bpf::attach_device_program(cgroup.as_fd(), &program).doing(what)
+}
+
+/// The device cgroup as a BPF program over `struct bpf_cgroup_dev_ctx` (access and type, major, minor).
+fn device_program(allowed: &[(u32, Option<u32>)]) -> Vec<Instruction> {
+    // include/uapi/linux/bpf.h and bpf_common.h.
+    const LOAD: u8 = 0x61; // BPF_LDX | BPF_MEM | BPF_W
+    const MOVE: u8 = 0xb4; // BPF_ALU | BPF_MOV | BPF_K
+    const COPY: u8 = 0xbc; // BPF_ALU | BPF_MOV | BPF_X
+    const AND: u8 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+    const SHIFT: u8 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
+    const UNLESS: u8 = 0x55; // BPF_JMP | BPF_JNE | BPF_K
+    const IF: u8 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
+    let make = |code, registers, offset, immediate: u32| Instruction {
+        code,
+        registers,
+        offset,
+        immediate: immediate.cast_signed(),
+    };
+    let answer = |yes: u32| [make(MOVE, 0, 0, yes), make(EXIT, 0, 0, 0)];
+    let mut program = vec![
+        make(LOAD, 0x12, 0, 0), // r2 = access << 16 | type
+        make(COPY, 0x23, 0, 0), // r3 = access
+        make(SHIFT, 0x03, 0, 16),
+        make(AND, 0x02, 0, 0xffff), // r2 = type
+        make(LOAD, 0x14, 4, 0),     // r4 = major
+        make(LOAD, 0x15, 8, 0),     // r5 = minor
+        make(IF, 0x02, 2, DEVICE_CHAR),
+    ];
+    program.extend(answer(0));
+    program.push(make(UNLESS, 0x03, 2, ACCESS_MKNOD));
+    program.extend(answer(1));
+    for (major, minor) in allowed {
+        let rest = if minor.is_some() { 3 } else { 2 };
+        program.push(make(UNLESS, 0x04, rest, *major));
+        if let Some(minor) = minor {
+            program.push(make(UNLESS, 0x05, 2, *minor));
+        }
+        program.extend(answer(1));
+    }
+    program.extend(answer(0));
+    program
+}
+
+/// Ends every process in the cgroups of container `name`, waits for it, and removes them.
+pub fn end(name: &str) -> Result<(), PhaseError> {
+    for folder in folders(name) {
+        let what = || format!("ending the processes of {}", folder.display());
+        let begin = Instant::now();
+        loop {
+            let procs = match fs::read_to_string(folder.join("cgroup.procs")) {
+                Ok(procs) => procs,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(PhaseError::new(what(), error)),
+            };
+            if procs.trim().is_empty() && fs::remove_dir(&folder).is_ok() {
+                break;
+            }
+            for pid in procs.lines().filter_map(|l| l.parse().ok()).filter_map(rustix::process::Pid::from_raw)
+            {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            if begin.elapsed() > Duration::from_secs(10) {
+                let error = io::Error::new(io::ErrorKind::TimedOut, "processes are still there after 10 s");
+                return Err(PhaseError::new(what(), error)
+                    .with_advice("they are stuck in the kernel: see their /proc/PID/stack"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    Ok(())
+}
+
+/// The container's folders in every hierarchy.
+fn folders(name: &str) -> Vec<PathBuf> {
+    let place = |mount: PathBuf| mount.join("nicdock").join(name);
+    let mut mounts = vec![PathBuf::from("/sys/fs/cgroup")];
+    if let Ok(entries) = fs::read_dir("/sys/fs/cgroup") {
+        mounts.extend(
+            entries
+                .filter_map(Result::ok)
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+                .map(|e| e.path()),
+        );
+    }
+    mounts.into_iter().map(place).filter(|p| p.exists()).collect()
+}
+
+/// Whether the host has cgroup version 2 alone. With version 1 the container sees no /sys/fs/cgroup at all.
+pub fn is_unified() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Where libcontainer puts the container (`linux.cgroupsPath`).
+pub fn path(name: &str) -> String {
+    format!("/nicdock/{name}")
+}

@@ -1,0 +1,73 @@
+//! The character devices of the NICs, by the numbers that sysfs tells now: they change whenever a driver is loaded.
+
+use std::fs;
+use std::io;
+
+use super::{Doing, PhaseError};
+use crate::plan::Grant;
+
+/// A node to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceNode {
+    /// `uverbs0`, `umad0`, `issm0`, `rdma_cm`.
+    pub name: String,
+    pub major: u32,
+    pub minor: u32,
+    pub mode: u32,
+}
+
+/// Reads the nodes of what is granted, found by the RDMA device's name (`ibdev`), never by a stored number.
+pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
+    let mut nodes = Vec::new();
+    for grant in grants {
+        for rdma in &grant.rdma {
+            let device = &rdma.device.name;
+            let found = of_class("infiniband_verbs", "uverbs", device)?;
+            if found.is_empty() && rdma.device.uverbs.is_some() {
+                let error = io::Error::from(io::ErrorKind::NotFound);
+                return Err(PhaseError::new(format!("finding the uverbs node of {device} in sysfs"), error));
+            }
+            nodes.extend(found);
+            if grant.umad {
+                nodes.extend(of_class("infiniband_mad", "umad", device)?);
+                nodes.extend(of_class("infiniband_mad", "issm", device)?);
+            }
+        }
+        if grant.rdma_cm && !nodes.iter().any(|n: &DeviceNode| n.name == "rdma_cm") {
+            nodes.push(read("misc", "rdma_cm", 0o666)?);
+        }
+    }
+    Ok(nodes)
+}
+
+fn of_class(class: &str, prefix: &str, device: &str) -> Result<Vec<DeviceNode>, PhaseError> {
+    let folder = format!("/sys/class/{class}");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(PhaseError::new(format!("listing {folder}"), error)),
+    };
+    let mut nodes = Vec::new();
+    for entry in entries {
+        let name = entry.doing(|| format!("listing {folder}"))?.file_name().to_string_lossy().into_owned();
+        let belongs =
+            || fs::read_to_string(format!("{folder}/{name}/ibdev")).is_ok_and(|owner| owner.trim() == device);
+        if name.starts_with(prefix) && belongs() {
+            // uverbs are for every user; the kernel makes umad and issm for root only.
+            nodes.push(read(class, &name, if prefix == "uverbs" { 0o666 } else { 0o600 })?);
+        }
+    }
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(nodes)
+}
+
+fn read(class: &str, name: &str, mode: u32) -> Result<DeviceNode, PhaseError> {
+    let path = format!("/sys/class/{class}/{name}/dev");
+    let text = fs::read_to_string(&path).doing(|| format!("reading {path}"))?;
+    let numbers = text
+        .trim()
+        .split_once(':')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let (major, minor) = numbers.ok_or(io::ErrorKind::InvalidData).doing(|| format!("reading {path}"))?;
+    Ok(DeviceNode { name: name.to_owned(), major, minor, mode })
+}

@@ -1,0 +1,113 @@
+//! Gives a NIC back to the host as it was, wherever it is now.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nicdock_host::model::Netdev;
+
+use super::network::find;
+use super::{Doing, PhaseError, soft_rdma};
+use crate::kernel::netns;
+use crate::kernel::rtnl::{Link, Rtnl};
+use crate::plan::{Grant, NetdevGrant};
+
+/// How long the kernel may take to return a NIC whose namespace has died (`cleanup_net` runs in the background).
+const KERNEL_RETURN: Duration = Duration::from_secs(20);
+
+/// Brings everything of `grant` back. `namespace` is the container's, where a descriptor of it is at hand; without
+/// it the container is dead and the kernel puts the NIC into the host's namespace by itself.
+pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<(), PhaseError> {
+    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+    for given in &grant.netdevs {
+        let link = match namespace.map(|handle| fetch(handle, given)).transpose()? {
+            Some(true) => find(&mut host, &given.host.name)?,
+            _ => wait_for(&mut host, given)?,
+        };
+        restore(&mut host, given, &link)?;
+    }
+    if grant.netdevs.is_empty() {
+        return Ok(());
+    }
+    for (rdma, soft) in grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
+        soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev)?;
+    }
+    Ok(())
+}
+
+/// Moves the netdev out of the container's namespace if it is there; gives whether it was.
+fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<bool, PhaseError> {
+    let home = netns::current().doing(|| "opening the host's namespace".into())?;
+    let mut inside = netns::within(namespace, Rtnl::open)
+        .doing(|| "opening rtnetlink in the container's namespace".into())?;
+    let links = inside.links().doing(|| "listing the container's interfaces".into())?;
+    let Some(link) = links.iter().find(|link| is_same(link, &given.host)) else { return Ok(false) };
+    let name = &given.host.name;
+    inside.move_link(link.ifindex, name, &home).doing(|| format!("moving {} back as {name}", link.name))?;
+    Ok(true)
+}
+
+/// A netdev is remembered by the address burnt into it; one without is known by the address in use.
+fn is_same(link: &Link, planned: &Netdev) -> bool {
+    match (&link.permanent_mac, &planned.permanent_mac) {
+        (Some(mac), Some(wanted)) => *mac == wanted.0,
+        _ => planned.mac.as_ref().is_some_and(|mac| mac.0 == link.mac),
+    }
+}
+
+/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there.
+fn wait_for(host: &mut Rtnl, given: &NetdevGrant) -> Result<Link, PhaseError> {
+    let planned = &given.host;
+    let begin = Instant::now();
+    loop {
+        let names = names_on_bus(&planned.sysfs);
+        let links = host.links().doing(|| "listing the host's interfaces".into())?;
+        let mut here: Vec<Link> = links.into_iter().filter(|l| names.contains(&l.name)).collect();
+        if here.len() > 1 {
+            here.retain(|link| is_same(link, planned));
+        }
+        if let Some(link) = here.pop() {
+            return Ok(link);
+        }
+        if begin.elapsed() > KERNEL_RETURN {
+            let error = io::Error::new(io::ErrorKind::NotFound, "it is not in the host's namespace");
+            return Err(PhaseError::new(format!("waiting for the kernel to give back {}", planned.name), error)
+                .with_advice("some process still holds the container's network namespace; end it and run nicdock reconcile"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The names of the netdevs in the folder in which the planned one was (`…/0000:02:00.0/net`).
+fn names_on_bus(sysfs: &str) -> Vec<String> {
+    let folder = Path::new("/sys").join(sysfs.trim_start_matches('/'));
+    let Some(folder) = folder.parent() else { return Vec::new() };
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(), PhaseError> {
+    let planned = &given.host;
+    let name = &planned.name;
+    if link.name != *name {
+        host.set_up(link.ifindex, false).doing(|| format!("setting {} down", link.name))?;
+        host.rename(link.ifindex, name).doing(|| format!("renaming {} to {name}", link.name))?;
+    }
+    let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
+    host.set_mtu_and_mac(link.ifindex, planned.mtu, mac)
+        .doing(|| format!("setting MTU and MAC address of {name}"))?;
+    if planned.up {
+        host.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
+    }
+    for address in &planned.addresses {
+        host.restore_address(&address.raw, link.ifindex, name, false)
+            .doing(|| format!("adding {address} to {name}"))?;
+    }
+    for route in planned.routes.iter().filter(|r| r.protocol != 2) {
+        host.restore_route(&route.raw, planned.ifindex, link.ifindex)
+            .doing(|| format!("adding the route to {:?} by {name}", route.destination))?;
+    }
+    Ok(())
+}

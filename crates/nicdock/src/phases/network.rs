@@ -1,0 +1,142 @@
+//! Moves the netdevs into the container's network namespace and configures them there.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::{Doing, PhaseError, soft_rdma};
+use crate::kernel::rtnl::{Link, Rtnl};
+use crate::plan::{Grant, NetdevGrant, RdmaGrant};
+
+/// How long a link that had a carrier on the host may take to have it again (autonegotiation).
+const CARRIER_WAIT: Duration = Duration::from_secs(15);
+
+/// Fills the caller's new namespace, `here`, from the host's, which `host` speaks to.
+pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), PhaseError> {
+    let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
+    set_loopback_up(&mut inside)?;
+    for given in grants.iter().flat_map(|g| &g.netdevs) {
+        let name = &given.host.name;
+        check_identity(host, given)?;
+        host.move_link(given.host.ifindex, &given.name, here)
+            .doing(|| format!("moving {name} into the container as {}", given.name))?;
+        configure(&mut inside, given)?;
+    }
+    for grant in grants {
+        for rdma in &grant.rdma {
+            settle_rdma(grant, rdma, here)?;
+        }
+    }
+    for given in grants.iter().flat_map(|g| &g.netdevs).filter(|n| n.host.carrier == Some(true)) {
+        wait_for_carrier(&mut inside, &given.name)?;
+    }
+    Ok(())
+}
+
+fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
+    let links = inside.links().doing(|| "listing the container's interfaces".into())?;
+    match links.iter().find(|link| link.name == "lo") {
+        Some(lo) => inside.set_up(lo.ifindex, true).doing(|| "setting lo up".into()),
+        None => Ok(()),
+    }
+}
+
+/// The plan was made a moment ago: the interface behind its number must still be the same one.
+fn check_identity(host: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
+    let planned = &given.host;
+    let links = host.links().doing(|| "listing the host's interfaces".into())?;
+    let same = |link: &Link| {
+        link.ifindex == planned.ifindex
+            && link.name == planned.name
+            && planned.mac.as_ref().is_none_or(|mac| mac.0 == link.mac)
+    };
+    if links.iter().any(same) {
+        return Ok(());
+    }
+    let error =
+        io::Error::new(io::ErrorKind::NotFound, "it was renamed, moved or removed since the plan was made");
+    Err(PhaseError::new(format!("taking {}", planned.name), error)
+        .with_advice("run nicdock ls, and try again"))
+}
+
+fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
+    let name = &given.name;
+    let link = find(inside, name)?;
+    let mac = given.host.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
+    inside
+        .set_mtu_and_mac(link.ifindex, given.host.mtu, mac)
+        .doing(|| format!("setting MTU and MAC address of {name}"))?;
+    inside.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
+    if given.addresses.is_empty() {
+        for address in &given.host.addresses {
+            inside
+                .restore_address(&address.raw, link.ifindex, name, true)
+                .doing(|| format!("adding {address} to {name}"))?;
+        }
+    } else {
+        for address in &given.addresses {
+            inside
+                .add_address(link.ifindex, address.ip, address.prefix_len)
+                .doing(|| format!("adding {address} to {name}"))?;
+        }
+    }
+    // Routes of addresses that were replaced would lead nowhere.
+    for route in given.host.routes.iter().filter(|r| given.addresses.is_empty() && r.protocol != 2) {
+        inside
+            .restore_route(&route.raw, given.host.ifindex, link.ifindex)
+            .doing(|| format!("adding the route to {:?} by {name}", route.destination))?;
+    }
+    Ok(())
+}
+
+fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, here: &OwnedFd) -> Result<(), PhaseError> {
+    let name = &rdma.device.name;
+    if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
+        return soft_rdma::make(&soft.kind, name, &netdev.name);
+    }
+    if rdma.moves {
+        let index = rdma
+            .device
+            .index
+            .ok_or(io::ErrorKind::NotFound)
+            .doing(|| format!("finding {name} by RDMA netlink"))?;
+        let socket = rdma_netlink::Socket::open().doing(|| "opening RDMA netlink".into())?;
+        return socket.set_netns(index, std::os::fd::AsFd::as_fd(here)).map_err(|error| {
+            PhaseError::new(format!("moving {name} into the container's namespace"), error)
+                .with_advice("its driver cannot be moved: use the shared mode (rdma system set netns shared)")
+        });
+    }
+    Ok(())
+}
+
+pub fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
+    let links = inside.links().doing(|| "listing interfaces".into())?;
+    links
+        .into_iter()
+        .find(|l| l.name == name)
+        .ok_or(io::ErrorKind::NotFound)
+        .doing(|| format!("finding {name}"))
+}
+
+fn wait_for_carrier(inside: &mut Rtnl, name: &str) -> Result<(), PhaseError> {
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        if find(inside, name)?.running {
+            return Ok(());
+        }
+        if begin.elapsed() > CARRIER_WAIT {
+            let error = io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no carrier after {} s", CARRIER_WAIT.as_secs()),
+            );
+            return Err(PhaseError::new(format!("waiting for the link of {name}"), error)
+                .with_advice("it had one on the host: look at the cable and the switch"));
+        }
+        if !told && begin.elapsed() > Duration::from_secs(1) {
+            eprintln!("nicdock: waiting for the link of {name}");
+            told = true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,177 @@
+//! The plan: a pure function of the host, what is leased, and the request. Every engine applies the same one.
+
+mod capabilities;
+mod explain;
+mod grant;
+mod select;
+
+pub use capabilities::CapabilityError;
+pub use explain::PhaseSteps;
+pub use grant::{Grant, NetdevGrant, RdmaGrant};
+pub use select::SelectError;
+
+use std::collections::BTreeMap;
+
+use nicdock_host::model::Host;
+use serde::{Deserialize, Serialize};
+
+use crate::request::{Memlock, Request, Root, User, Volume};
+
+/// What is to be done, complete enough to be applied by another process later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format: 1.
+    pub schema: u32,
+    /// The container's name and the id of its leases.
+    pub name: String,
+    pub container: Container,
+    /// What is taken from the host, in the order in which it is taken.
+    pub grants: Vec<Grant>,
+    pub phases: Vec<PhaseSteps>,
+    pub warnings: Vec<String>,
+}
+
+/// The container as its program will see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Container {
+    pub nics: Vec<ContainerNic>,
+    pub root: Root,
+    pub command: Vec<String>,
+    pub env: Vec<String>,
+    pub workdir: Option<String>,
+    pub user: User,
+    pub terminal: bool,
+    pub memlock: Memlock,
+    pub capabilities: Vec<String>,
+    pub volumes: Vec<Volume>,
+    /// Netlink families and system calls that seccomp refuses beyond the default profile.
+    pub refused: Vec<String>,
+}
+
+/// One NIC as it will be inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContainerNic {
+    /// `None` with `--netdev keep`.
+    pub netdev: Option<String>,
+    pub rdma_device: Option<String>,
+    /// Paths of the character devices. One that is made anew in the container may get another number.
+    pub nodes: Vec<String>,
+    /// `ADDRESS/LENGTH`, link-local ones left out.
+    pub addresses: Vec<String>,
+    pub mtu: Option<u32>,
+    pub mac: Option<String>,
+    pub pci: Option<String>,
+}
+
+/// What the plan must know beyond the host itself.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Containers that hold NICs, by the NIC's name.
+    pub held: BTreeMap<String, String>,
+    /// Whether this kernel can make a working soft-RoCE device inside a network namespace; `None`: not tried.
+    pub soft_roce_in_netns: Option<bool>,
+    /// Name for a container whose user gave none.
+    pub fresh_name: String,
+}
+
+/// Why there is no plan. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    #[error(transparent)]
+    Capability(#[from] CapabilityError),
+    #[error(
+        "container name '{0}' is invalid: 1 to 64 letters, digits, '_', '-' or '.', not beginning with '.' or '-'"
+    )]
+    Name(String),
+    #[error(
+        "interface name '{0}' is invalid: 1 to 15 characters without '/', ':' or blanks (dev_valid_name in the kernel)"
+    )]
+    NetdevName(String),
+    #[error(
+        "{option} speaks of one netdev, and the selected NICs have {count}: run one container a NIC, or leave it out"
+    )]
+    OneNetdev { option: &'static str, count: usize },
+    #[error("{nic}: its netdev {netdev} cannot be moved: {reason}; use --netdev keep")]
+    CannotMove { nic: String, netdev: String, reason: String },
+    #[error("{nic}: --netdev keep gives only an RDMA device, and this NIC has none: leave --netdev out")]
+    NothingToKeep { nic: String },
+    #[error(
+        "{nic} is a usNIC: its programs need the interface and its IPv4 address in their own namespace, so --netdev keep is refused"
+    )]
+    UsnicKeep { nic: String },
+    #[error(
+        "{nic}: the RDMA network namespace mode is exclusive and {driver} cannot be moved; set `rdma system set netns shared` with no other namespace alive"
+    )]
+    Exclusive { nic: String, driver: String },
+    #[error("no command: add it after --, like nicdock run … -- ibv_devices")]
+    NoCommand,
+}
+
+/// Decides what to do. Errors leave everything as it is.
+pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanError> {
+    let name = request.name.clone().unwrap_or_else(|| facts.fresh_name.clone());
+    check_name(&name)?;
+    if let Some(netdev) = &request.netdev_name {
+        check_netdev_name(netdev)?;
+    }
+    if request.command.is_empty() && !matches!(request.root, Root::Bundle(_)) {
+        return Err(PlanError::NoCommand);
+    }
+    let mut warnings = host.warnings.clone();
+    let capabilities = capabilities::choose(&request.extra_capabilities, request.weaken, &mut warnings)?;
+    let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
+    if request.take_in_use {
+        let notes = nics.iter().flat_map(|nic| {
+            nic.in_use.iter().map(move |sign| format!("{} is taken although {sign}", nic.name))
+        });
+        warnings.extend(notes);
+    }
+    let grants =
+        nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
+    one_netdev(&grants, request)?;
+    let container = Container {
+        nics: grants.iter().map(Grant::inside).collect(),
+        root: request.root.clone(),
+        command: request.command.clone(),
+        env: request.env.clone(),
+        workdir: request.workdir.clone(),
+        user: request.user,
+        terminal: request.terminal,
+        memlock: request.memlock,
+        capabilities,
+        volumes: request.volumes.clone(),
+        refused: vec![
+            "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
+            "socket(AF_NETLINK, …, NETLINK_KOBJECT_UEVENT)".into(),
+            "io_uring_setup".into(),
+        ],
+    };
+    let phases = explain::explain(&container, &grants);
+    Ok(Plan { schema: 1, name, container, grants, phases, warnings })
+}
+
+/// A name becomes a file, a cgroup and a container id.
+fn check_name(name: &str) -> Result<(), PlanError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let valid = (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with(['.', '-']);
+    if valid { Ok(()) } else { Err(PlanError::Name(name.to_owned())) }
+}
+
+fn check_netdev_name(name: &str) -> Result<(), PlanError> {
+    let bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
+    let valid =
+        (1..=15).contains(&name.len()) && name != "." && name != ".." && name != "lo" && !name.contains(bad);
+    if valid { Ok(()) } else { Err(PlanError::NetdevName(name.to_owned())) }
+}
+
+fn one_netdev(grants: &[Grant], request: &Request) -> Result<(), PlanError> {
+    let count = grants.iter().map(|g| g.netdevs.len()).sum();
+    let option = match (request.addresses.is_empty(), &request.netdev_name) {
+        (false, _) => "--ip",
+        (true, Some(_)) => "--as",
+        (true, None) => return Ok(()),
+    };
+    if count == 1 { Ok(()) } else { Err(PlanError::OneNetdev { option, count }) }
+}

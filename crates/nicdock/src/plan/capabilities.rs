@@ -1,0 +1,99 @@
+//! Linux capabilities of the program: podman's default set, and what any other one would open.
+
+/// What podman 4.3 gives by default (containers-common, `default_capabilities`).
+pub const DEFAULT: [&str; 11] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// Those that open no way to another NIC or out of the container.
+const HARMLESS: [&str; 6] =
+    ["CAP_IPC_LOCK", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_AUDIT_WRITE", "CAP_LEASE", "CAP_IPC_OWNER"];
+
+/// What each of the others opens (capabilities(7)).
+const OPENS: [(&str, &str); 22] = [
+    ("CAP_SYS_ADMIN", "mounting a fresh /sys over the view, and namespaces of the host"),
+    ("CAP_NET_ADMIN", "changing the NIC's MAC address, filters and VFs"),
+    ("CAP_NET_RAW", "forged packets and listening to all that the NIC receives"),
+    ("CAP_MKNOD", "making nodes of other devices (opening them is still refused by the device cgroup)"),
+    ("CAP_DAC_READ_SEARCH", "opening files of the host by handle (open_by_handle_at)"),
+    ("CAP_SYS_PTRACE", "reading the memory and descriptors of every process it can see"),
+    ("CAP_SYS_MODULE", "loading code into the kernel"),
+    ("CAP_SYS_RAWIO", "I/O ports, PCI configuration space and /dev/mem"),
+    ("CAP_SYS_BOOT", "rebooting the host"),
+    ("CAP_SYS_TIME", "setting the host's clock"),
+    ("CAP_SYS_TTY_CONFIG", "the host's virtual consoles"),
+    ("CAP_SYS_PACCT", "process accounting of the host"),
+    ("CAP_SYSLOG", "the kernel log, which names every NIC"),
+    ("CAP_BPF", "loading BPF programs"),
+    ("CAP_PERFMON", "tracing the kernel"),
+    ("CAP_CHECKPOINT_RESTORE", "/proc/PID/map_files and chosen process numbers"),
+    ("CAP_MAC_ADMIN", "the host's mandatory access control"),
+    ("CAP_MAC_OVERRIDE", "passing by the host's mandatory access control"),
+    ("CAP_AUDIT_CONTROL", "the host's audit rules"),
+    ("CAP_AUDIT_READ", "the host's audit log"),
+    ("CAP_WAKE_ALARM", "waking the host"),
+    ("CAP_BLOCK_SUSPEND", "keeping the host awake"),
+];
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CapabilityError {
+    #[error("--cap-add {0}: no such capability (capabilities(7))")]
+    Unknown(String),
+    #[error("--cap-add {name} opens {opens}: add --weaken if that is meant")]
+    Opens { name: String, opens: &'static str },
+}
+
+/// The default set and the extra ones (`NET_RAW`, `cap_net_raw` or `CAP_NET_RAW`), sorted.
+///
+/// One that opens a way around the isolation is refused unless `weaken`, and then `warnings` names what it opens.
+pub fn choose(
+    extra: &[String],
+    weaken: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>, CapabilityError> {
+    let mut chosen: Vec<String> = DEFAULT.map(str::to_owned).to_vec();
+    for given in extra {
+        let upper = given.to_ascii_uppercase();
+        let name = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+        if let Some((_, opens)) = OPENS.iter().find(|(known, _)| *known == name) {
+            if !weaken {
+                return Err(CapabilityError::Opens { name, opens });
+            }
+            warnings.push(format!("{name} opens {opens}"));
+        } else if !HARMLESS.contains(&name.as_str()) && !DEFAULT.contains(&name.as_str()) {
+            return Err(CapabilityError::Unknown(given.clone()));
+        }
+        chosen.push(name);
+    }
+    chosen.sort();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_a_way_around_needs_weaken_and_is_named() {
+        let mut warnings = Vec::new();
+        assert!(matches!(
+            choose(&["sys_admin".into()], false, &mut warnings),
+            Err(CapabilityError::Opens { .. })
+        ));
+        let chosen = choose(&["mknod".into(), "IPC_LOCK".into()], true, &mut warnings).unwrap();
+        assert!(chosen.contains(&"CAP_MKNOD".to_owned()) && chosen.contains(&"CAP_IPC_LOCK".to_owned()));
+        assert_eq!(warnings.len(), 1);
+        assert!(choose(&["ALL".into()], true, &mut warnings).is_err());
+    }
+}

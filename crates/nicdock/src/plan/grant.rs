@@ -1,0 +1,180 @@
+//! What is taken from the host for one NIC, with all that is needed to give it back.
+
+use nicdock_host::model::{
+    Address, Host, IsolationMethod, Mac, Netdev, Nic, NicKind, Node, PciAddress, RdmaDevice, RdmaNetnsMode,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ContainerNic, Facts, PlanError};
+use crate::request::{AddressWithPrefix, NetdevMode, Request};
+
+/// One NIC of the host, given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    /// The NIC as it was on the host: what return restores.
+    pub nic: Nic,
+    /// Empty with `--netdev keep`.
+    pub netdevs: Vec<NetdevGrant>,
+    pub rdma: Vec<RdmaGrant>,
+    /// The PCI bridges above the NIC, root port first.
+    pub bridges: Vec<PciAddress>,
+    /// Give umad and issm too.
+    pub umad: bool,
+    /// Give the global `rdma_cm` node.
+    pub rdma_cm: bool,
+}
+
+/// One netdev that moves.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NetdevGrant {
+    pub host: Netdev,
+    /// Its name inside.
+    pub name: String,
+    /// Addresses that replace its own; empty keeps its own.
+    pub addresses: Vec<AddressWithPrefix>,
+}
+
+/// One RDMA device that is given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RdmaGrant {
+    pub device: RdmaDevice,
+    /// Moves into the container's namespace (exclusive mode) instead of staying shared.
+    pub moves: bool,
+    /// A soft device goes with its netdev's move and is made anew inside.
+    pub remake: Option<SoftRdma>,
+}
+
+/// How to make a soft RDMA device (`rdma link add NAME type KIND netdev NETDEV`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SoftRdma {
+    /// `rxe` or `siw`.
+    pub kind: String,
+    /// Name of the netdev on the host.
+    pub netdev: String,
+}
+
+impl Grant {
+    /// The NIC as the container will see it.
+    pub fn inside(&self) -> ContainerNic {
+        let netdev = self.netdevs.first();
+        let link_local = |a: &&Address| a.scope != 253;
+        let addresses = match netdev {
+            Some(given) if given.addresses.is_empty() => {
+                given.host.addresses.iter().filter(link_local).map(ToString::to_string).collect()
+            }
+            Some(given) => given.addresses.iter().map(ToString::to_string).collect(),
+            None => Vec::new(),
+        };
+        let device = self.rdma.first().map(|r| &r.device);
+        let mut nodes: Vec<String> = self.nodes().map(|n| n.path.clone()).collect();
+        if self.rdma_cm {
+            nodes.push("/dev/infiniband/rdma_cm".to_owned());
+        }
+        ContainerNic {
+            netdev: netdev.map(|n| n.name.clone()),
+            rdma_device: device.map(|d| d.name.clone()),
+            nodes,
+            addresses,
+            mtu: netdev.map(|n| n.host.mtu),
+            mac: netdev.and_then(|n| n.host.mac.as_ref()).map(Mac::to_string),
+            pci: self.nic.pci.map(|p| p.to_string()),
+        }
+    }
+
+    /// The nodes to give, as they are on the host now.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let devices = self.rdma.iter().map(|r| &r.device);
+        devices.flat_map(|d| d.uverbs.iter().chain(d.umad.iter().chain(&d.issm).filter(|_| self.umad)))
+    }
+}
+
+/// Decides what becomes of each part of `nic`.
+pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<Grant, PlanError> {
+    let keep = request.netdev == NetdevMode::Keep;
+    if keep && nic.kind == NicKind::Usnic {
+        return Err(PlanError::UsnicKeep { nic: nic.name });
+    }
+    if keep && nic.rdma_devices.is_empty() {
+        return Err(PlanError::NothingToKeep { nic: nic.name });
+    }
+    if !keep {
+        can_move(facts, &nic)?;
+    }
+    let exclusive = host.rdma_netns_mode == Some(RdmaNetnsMode::Exclusive);
+    if exclusive && !nic.rdma_devices.is_empty() && nic.isolation.method != IsolationMethod::RdmaNetns {
+        let driver =
+            nic.rdma_devices.iter().find_map(|d| d.driver.clone()).unwrap_or_else(|| "its driver".into());
+        return Err(PlanError::Exclusive { nic: nic.name, driver });
+    }
+    let netdevs = if keep { &[][..] } else { &nic.netdevs[..] };
+    let netdevs = netdevs
+        .iter()
+        .map(|netdev| NetdevGrant {
+            host: netdev.clone(),
+            name: request.netdev_name.clone().unwrap_or_else(|| netdev.name.clone()),
+            addresses: request.addresses.clone(),
+        })
+        .collect();
+    let rdma = nic
+        .rdma_devices
+        .iter()
+        .map(|device| RdmaGrant {
+            device: device.clone(),
+            moves: exclusive,
+            remake: if keep { None } else { remake(&nic, device) },
+        })
+        .collect();
+    // rdma_cm resolves addresses in the caller's namespace, so it needs the netdev there
+    // (drivers/infiniband/core/cma.c, cma_acquire_dev_by_src_ip), and usNIC does not know it.
+    let has_netdev = !keep && !nic.netdevs.is_empty();
+    let has_rdma = !nic.rdma_devices.is_empty();
+    let rdma_cm = has_netdev && has_rdma && host.rdma_cm.is_some() && nic.kind != NicKind::Usnic;
+    let function = nic.pci.and_then(|address| host.function(address));
+    let bridges = function.map(|f| f.bridges.clone()).unwrap_or_default();
+    Ok(Grant { netdevs, bridges, rdma, umad: request.umad, rdma_cm, nic })
+}
+
+fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {
+    let refuse = |netdev: &Netdev, reason: &str| {
+        Err(PlanError::CannotMove {
+            nic: nic.name.clone(),
+            netdev: netdev.name.clone(),
+            reason: reason.to_owned(),
+        })
+    };
+    for netdev in &nic.netdevs {
+        if !nic.is_physical() {
+            return refuse(netdev, "it is no PCI device, so the kernel destroys it with the namespace");
+        }
+        match nic.kind {
+            NicKind::SoftRoce if facts.soft_roce_in_netns != Some(true) => {
+                return refuse(
+                    netdev,
+                    "moving it destroys its soft-RoCE device, and this kernel can make none inside a network namespace",
+                );
+            }
+            NicKind::SoftIwarp => {
+                return refuse(
+                    netdev,
+                    "moving it destroys its soft-iWARP device, which works in the first namespace only",
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn remake(nic: &Nic, device: &RdmaDevice) -> Option<SoftRdma> {
+    let kind = match nic.kind {
+        NicKind::SoftRoce => "rxe",
+        NicKind::SoftIwarp => "siw",
+        _ => return None,
+    };
+    let netdev = device
+        .ports
+        .iter()
+        .find_map(|p| p.netdev.clone())
+        .or_else(|| nic.netdevs.first().map(|n| n.name.clone()))?;
+    Some(SoftRdma { kind: kind.to_owned(), netdev })
+}

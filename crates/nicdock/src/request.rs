@@ -1,0 +1,191 @@
+//! What a user asks for: selectors and options, as values.
+
+mod address;
+mod selector;
+
+pub use address::{AddressWithPrefix, ParseAddressError};
+pub use selector::Selector;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What to run and which NICs it is to have.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub selectors: Vec<Selector>,
+    pub name: Option<String>,
+    pub root: Root,
+    /// Replace the NIC's own addresses; empty keeps them.
+    pub addresses: Vec<AddressWithPrefix>,
+    /// Name of the netdev inside.
+    pub netdev_name: Option<String>,
+    pub netdev: NetdevMode,
+    pub memlock: Memlock,
+    pub user: User,
+    pub volumes: Vec<Volume>,
+    pub env: Vec<String>,
+    pub workdir: Option<String>,
+    pub terminal: bool,
+    pub extra_capabilities: Vec<String>,
+    pub weaken: bool,
+    pub take_in_use: bool,
+    /// Also give umad and issm nodes.
+    pub umad: bool,
+    pub command: Vec<String>,
+}
+
+/// Where the container's file system comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// A directory, writable.
+    Directory(PathBuf),
+    /// The host's own file system, read-only under a writable layer in memory.
+    Host,
+    /// An OCI bundle: its root, process and bind mounts.
+    Bundle(PathBuf),
+}
+
+/// What becomes of the netdev.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum NetdevMode {
+    /// It moves into the container's network namespace.
+    Move,
+    /// It stays on the host; the container gets the RDMA device only.
+    Keep,
+}
+
+/// `RLIMIT_MEMLOCK`: what bounds the memory a NIC can reach (getrlimit(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memlock {
+    Unlimited,
+    Bytes(u64),
+}
+
+impl std::str::FromStr for Memlock {
+    type Err = String;
+
+    /// `unlimited`, or a number of bytes with an optional K, M, G or T (powers of 1,024).
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "unlimited" {
+            return Ok(Self::Unlimited);
+        }
+        let bad = || format!("'{text}' is no size: expected 'unlimited' or a number like 64M");
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let shift = match unit.to_ascii_uppercase().trim_end_matches('B').trim_end_matches('I') {
+            "" => 0,
+            "K" => 10,
+            "M" => 20,
+            "G" => 30,
+            "T" => 40,
+            _ => return Err(bad()),
+        };
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        number.checked_mul(1 << shift).map(Self::Bytes).ok_or_else(bad)
+    }
+}
+
+/// Numeric user and group of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl std::str::FromStr for User {
+    type Err = String;
+
+    /// `UID` or `UID:GID`; the group is the user's number when it is left out.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = |_| format!("'{text}' is no user: expected UID or UID:GID in numbers");
+        let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+        Ok(Self { uid: uid.parse().map_err(bad)?, gid: gid.parse().map_err(bad)? })
+    }
+}
+
+/// A directory or file of the host shown in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub source: PathBuf,
+    pub destination: String,
+    pub read_only: bool,
+}
+
+impl std::str::FromStr for Volume {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':');
+        let volume = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(source), Some(destination), options @ (None | Some("ro" | "rw")), None) => Self {
+                source: source.into(),
+                destination: destination.to_owned(),
+                read_only: options == Some("ro"),
+            },
+            _ => return Err(format!("'{text}' is no volume: expected SRC:DST or SRC:DST:ro")),
+        };
+        volume.check()?;
+        Ok(volume)
+    }
+}
+
+impl Volume {
+    /// Both paths absolute, and the destination nowhere that nicdock itself composes.
+    pub fn check(&self) -> Result<(), String> {
+        let destination = &self.destination;
+        if !self.source.is_absolute()
+            || !destination.starts_with('/')
+            || destination.split('/').any(|p| p == "..")
+        {
+            return Err(format!(
+                "volume {}:{destination}: both paths must be absolute, without '..'",
+                self.source.display()
+            ));
+        }
+        let first = destination.split('/').find(|part| !part.is_empty() && *part != ".");
+        if first.is_none() || matches!(first, Some("sys" | "proc" | "dev")) {
+            return Err(format!("volume {destination}: /, /sys, /proc and /dev are composed by nicdock"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_powers_of_1024() {
+        assert_eq!("64M".parse(), Ok(Memlock::Bytes(64 << 20)));
+        assert_eq!("8GiB".parse(), Ok(Memlock::Bytes(8 << 30)));
+        assert!("".parse::<Memlock>().is_err());
+        assert!("99999999999T".parse::<Memlock>().is_err());
+    }
+
+    #[test]
+    fn a_volume_cannot_cover_what_nicdock_composes() {
+        for text in [
+            "/tmp:/sys",
+            "/tmp://./sys/class",
+            "/tmp:/dev/infiniband",
+            "/tmp:/",
+            "/tmp:/a/../sys",
+            "tmp:/a",
+            "/a",
+        ] {
+            assert!(text.parse::<Volume>().is_err(), "{text}");
+        }
+        assert!("/tmp:/data:ro".parse::<Volume>().unwrap().read_only);
+    }
+
+    #[test]
+    fn a_user_without_a_group_gets_the_group_of_the_same_number() {
+        assert_eq!("1000".parse(), Ok(User { uid: 1000, gid: 1000 }));
+        assert_eq!("1000:5".parse(), Ok(User { uid: 1000, gid: 5 }));
+        assert!("root".parse::<User>().is_err());
+    }
+}

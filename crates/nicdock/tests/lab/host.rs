@@ -1,0 +1,105 @@
+//! The host's state, and that a test leaves it as it was.
+
+use std::process::Command;
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+/// The third and fourth NIC become ones without RDMA, so that there are some whose netdev moves on every kernel.
+/// The third is an e1000e, whose link takes two seconds to come up, the fourth a virtio-net, whose link is there at once.
+pub fn prepare() {
+    for line in [
+        "rdma link delete rxe2",
+        "rdma link delete rxe3",
+        "ip link set eth3 mtu 1400",
+        "ip route add 10.99.0.0/16 via 10.77.4.9",
+    ] {
+        let mut words = line.split(' ');
+        let status = Command::new(words.next().expect("a command")).args(words).status();
+        assert!(status.is_ok_and(|s| s.success()), "the tests need a lab with four NICs: {line}");
+    }
+    settle();
+}
+
+/// Waits until nothing on the host is in transition any more.
+fn settle() {
+    for _ in 0..60 {
+        let addresses = json(&["ip", "-j", "address"], &[]);
+        if !addresses.contains("tentative") && !addresses.contains("NO-CARRIER") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+/// Runs a test and compares the host before and after it.
+pub fn unchanged_by(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    settle();
+    let before = state();
+    test()?;
+    let mut after = state();
+    // Duplicate address detection and autonegotiation take a moment.
+    for _ in 0..60 {
+        if after == before {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        after = state();
+    }
+    let differences = before.iter().zip(&after).filter(|(a, b)| a != b);
+    let lines: Vec<String> = differences.map(|(a, b)| format!("before: {a}\nafter:  {b}")).collect();
+    Err(format!("the host changed:\n{}", lines.join("\n")).into())
+}
+
+fn state() -> Vec<String> {
+    let mut state = vec![
+        json(&["ip", "-j", "address"], &["ifindex", "valid_life_time", "preferred_life_time", "txqlen"]),
+        json(&["ip", "-j", "route", "show", "table", "all"], &[]),
+        json(&["ip", "-6", "-j", "route", "show", "table", "all"], &["expires"]),
+        json(&["rdma", "-j", "link"], &["ifindex", "netdev_index"]),
+    ];
+    state.push(listing("/dev/infiniband"));
+    state.push(listing("/run/nicdock/leases"));
+    state.push(listing("/run/nicdock/bundles"));
+    state.push(listing("/sys/fs/cgroup/nicdock"));
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    state.push(mounts);
+    state
+}
+
+/// Names in a folder; of a cgroup the folders only.
+fn listing(folder: &str) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let wanted = |e: &std::fs::DirEntry| !folder.starts_with("/sys") || e.path().is_dir();
+    let mut names: Vec<String> =
+        entries.filter(wanted).map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != ".lock");
+    names.sort();
+    format!("{folder}: {names:?}")
+}
+
+/// A program's JSON with lists in order and without fields that say nothing of the configuration.
+fn json(command: &[&str], without: &[&str]) -> String {
+    let output = Command::new(command[0]).args(&command[1..]).output().expect("iproute2");
+    let mut value: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    normalise(&mut value, without);
+    value.to_string()
+}
+
+fn normalise(value: &mut Value, without: &[&str]) {
+    match value {
+        Value::Array(items) => {
+            for item in items.iter_mut() {
+                normalise(item, without);
+            }
+            items.sort_by_key(ToString::to_string);
+        }
+        Value::Object(fields) => {
+            fields.retain(|key, _| !without.contains(&key.as_str()));
+            for field in fields.values_mut() {
+                normalise(field, without);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,156 @@
+//! However a run ends, the NIC is the host's again as it was; the harness compares the host after each test.
+
+use std::process::Command;
+
+use libtest_mimic::Failed;
+
+use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, sleeping, succeed};
+use crate::{Lab, Test};
+
+pub const TESTS: &[Test] = &[
+    ("the_exit_status_is_the_programs", exit_status, |_| true),
+    ("the_nic_is_back_after_kill_9_of_the_program", kill_program, |_| true),
+    ("the_nic_is_back_after_kill_9_of_nicdock", kill_nicdock, |_| true),
+    ("the_next_run_gives_back_what_a_killed_nicdock_held", next_run, |_| true),
+    ("signals_are_forwarded", forwarded, |_| true),
+    ("standard_input_and_output_pass_through", streams, |_| true),
+    ("a_terminal_is_given_on_request", terminal, |_| true),
+    ("volumes_environment_and_working_directory_are_as_asked", options, |_| true),
+    ("the_program_starts_when_the_link_is_up_again", slow_link, |_| true),
+    ("a_bundle_runs_and_cannot_weaken_the_plan", bundle, |_| true),
+    ("two_nics_are_given_together", two_nics, |_| true),
+];
+
+fn exit_status(_: &Lab) -> Result<(), Failed> {
+    let base = ["run", "--nic", "eth3", "--host-root", "--"];
+    let with = |program: &[&'static str]| [&base[..], program].concat();
+    fail(7, &with(&["sh", "-c", "exit 7"]))?;
+    fail(143, &with(&["sh", "-c", "sh -c 'kill -TERM $$'"]))?;
+    fail(126, &with(&["/etc/passwd"]))?;
+    let text = fail(127, &with(&["no-such-program"]))?;
+    expect(text.contains("no-such-program"), text)
+}
+
+fn kill_program(_: &Lab) -> Result<(), Failed> {
+    let running = Running::start("eth3", &[], "exec sleep 90001")?;
+    eventually("the program runs", || sleeping("90001").is_some())?;
+    kill(sleeping("90001").ok_or("no program")?, "KILL")?;
+    let status = running.wait()?;
+    expect(status == Some(137), format!("{status:?}"))
+}
+
+fn kill_nicdock(_: &Lab) -> Result<(), Failed> {
+    let mut running = Running::start("eth3", &[], "sleep 90002; true")?;
+    running.kill_supervisor()?;
+    eventually("the container ends with its supervisor", || sleeping("90002").is_none())?;
+    let text = succeed(&["reconcile"])?;
+    expect(text.contains("eth3"), text)
+}
+
+fn next_run(_: &Lab) -> Result<(), Failed> {
+    let mut running = Running::start("eth3", &["--as", "other0"], "sleep 90003; true")?;
+    running.kill_supervisor()?;
+    succeed(&["run", "--nic", "eth3", "--host-root", "--", "true"]).map(drop)
+}
+
+fn forwarded(_: &Lab) -> Result<(), Failed> {
+    let running =
+        Running::start("eth3", &[], "trap 'exit 9' USR1; echo >/dev/null; while :; do sleep 0.1; done")?;
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    kill(i32::try_from(running.0.id())?, "USR1")?;
+    let status = running.wait()?;
+    expect(status == Some(9), format!("{status:?}"))
+}
+
+fn slow_link(_: &Lab) -> Result<(), Failed> {
+    let text = succeed(&["run", "--nic", "eth2", "--host-root", "--", "ip", "-br", "link", "show", "eth2"])?;
+    expect(text.split_whitespace().nth(1) == Some("UP"), text)
+}
+
+fn streams(_: &Lab) -> Result<(), Failed> {
+    let mut child =
+        command(&["run", "--nic", "eth3", "--host-root", "--", "sh", "-c", "cat; echo error >&2"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()?;
+    std::io::Write::write_all(child.stdin.as_mut().expect("piped"), b"a\0b")?;
+    let output = child.wait_with_output()?;
+    expect(output.stdout == b"a\0b" && output.stderr == b"error\n", format!("{output:?}"))
+}
+
+fn terminal(_: &Lab) -> Result<(), Failed> {
+    let text =
+        succeed(&["run", "-t", "--nic", "eth3", "--host-root", "--", "sh", "-c", "tty; ls -l /dev/console"])?;
+    expect(text.contains("/dev/pts/0") || text.contains("/dev/console"), text)
+}
+
+fn options(_: &Lab) -> Result<(), Failed> {
+    std::fs::create_dir_all("/tmp/share")?;
+    std::fs::write("/tmp/share/file", "content")?;
+    let script = "cat /data/file; echo; touch /data/x 2>/dev/null || echo read-only; echo $COLOUR; pwd; touch /etc/x && echo writable";
+    let args = [
+        "run",
+        "--nic",
+        "eth3",
+        "-v",
+        "/tmp/share:/data:ro",
+        "-e",
+        "COLOUR=blue",
+        "-w",
+        "/usr",
+        "--host-root",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let text = succeed(&args)?;
+    std::fs::remove_dir_all("/tmp/share")?;
+    expect(text == "content\nread-only\nblue\n/usr\nwritable\n", &text)?;
+    expect(!std::path::Path::new("/etc/x").exists(), "the host's /etc was written to")
+}
+
+fn bundle(_: &Lab) -> Result<(), Failed> {
+    std::fs::create_dir_all("/tmp/bundle/rootfs/bin")?;
+    std::fs::copy("/bin/busybox", "/tmp/bundle/rootfs/bin/sh")?;
+    // Privileged, in the host's namespaces, with a hook and a device of another NIC.
+    let config = r#"{"ociVersion": "1.0.2", "root": {"path": "rootfs"},
+        "process": {"args": ["/bin/sh", "-c", "echo /sys/class/infiniband/* /dev/infiniband/*"], "cwd": "/",
+            "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "capabilities": {"bounding": ["CAP_SYS_ADMIN"]}},
+        "hooks": {"prestart": [{"path": "/usr/bin/touch", "args": ["touch", "/tmp/hook-ran"]}]},
+        "mounts": [{"destination": "/sys", "type": "sysfs", "source": "sysfs"}],
+        "linux": {"namespaces": [], "devices": [{"path": "/dev/infiniband/uverbs0", "type": "c", "major": 231, "minor": 192}]}}"#;
+    std::fs::write("/tmp/bundle/config.json", config)?;
+    let text = succeed(&["run", "--nic", "rxe1", "--netdev", "keep", "--bundle", "/tmp/bundle"]);
+    std::fs::remove_dir_all("/tmp/bundle")?;
+    let text = text?;
+    expect(text == "/sys/class/infiniband/rxe1 /dev/infiniband/uverbs1\n", &text)?;
+    expect(!std::path::Path::new("/tmp/hook-ran").exists(), "the bundle's hook ran on the host")
+}
+
+fn two_nics(_: &Lab) -> Result<(), Failed> {
+    let args = [
+        "run",
+        "--nic",
+        "rxe0",
+        "--nic",
+        "rxe1",
+        "--netdev",
+        "keep",
+        "--host-root",
+        "--",
+        "ls",
+        "/sys/class/infiniband",
+    ];
+    let text = succeed(&args)?;
+    expect(text == "rxe0\nrxe1\n", &text)?;
+    let output =
+        nicdock(&["run", "--nic", "rxe0", "--nic", "rxe0", "--netdev", "keep", "--host-root", "--", "true"]);
+    expect(output.status.code() == Some(125), "one NIC for two selectors")
+}
+
+fn kill(pid: i32, signal: &str) -> Result<(), Failed> {
+    let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status()?;
+    expect(status.success(), format!("kill -{signal} {pid}"))
+}

@@ -1,0 +1,112 @@
+//! Running nicdock as a user does.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new("nicdock");
+    command.args(args);
+    command
+}
+
+pub fn nicdock(args: &[&str]) -> Output {
+    command(args).stdin(Stdio::null()).output().expect("nicdock is in PATH in the lab")
+}
+
+/// Runs nicdock, which must succeed; gives its standard output.
+pub fn succeed(args: &[&str]) -> Result<String, Failed> {
+    let output = nicdock(args);
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!(
+        "nicdock {args:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+    .into())
+}
+
+/// Runs nicdock, which must end with `status`; gives its standard error.
+pub fn fail(status: i32, args: &[&str]) -> Result<String, Failed> {
+    let output = nicdock(args);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(status) {
+        return Ok(text);
+    }
+    Err(format!("nicdock {args:?}: {} instead of {status}\n{text}", output.status).into())
+}
+
+/// A container that runs until its script ends; ended, and its NIC given back, when this is dropped.
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts a container and waits until its program runs.
+    pub fn start(nic: &str, more: &[&str], script: &str) -> Result<Self, Failed> {
+        let script = format!("echo ready; {script}");
+        let mut args = vec!["run", "--nic", nic, "--host-root"];
+        args.extend(more);
+        args.extend(["--", "sh", "-c", &script]);
+        let mut this = Self(command(&args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+        let mut line = String::new();
+        let mut reader = std::io::BufReader::new(this.0.stdout.as_mut().expect("piped"));
+        std::io::BufRead::read_line(&mut reader, &mut line)?;
+        if line.trim() == "ready" { Ok(this) } else { Err("the container did not start".into()) }
+    }
+
+    /// The exit status of nicdock.
+    pub fn wait(mut self) -> Result<Option<i32>, Failed> {
+        Ok(self.0.wait()?.code())
+    }
+
+    /// Kills nicdock itself, as nothing can be caught of.
+    pub fn kill_supervisor(&mut self) -> Result<(), Failed> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+            nicdock(&["reconcile"]);
+        }
+    }
+}
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, condition: impl Fn() -> bool) -> Result<(), Failed> {
+    let begin = Instant::now();
+    while !condition() {
+        if begin.elapsed() > Duration::from_secs(30) {
+            return Err(format!("not within 30 s: {what}").into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+pub fn expect(condition: bool, what: impl std::fmt::Display) -> Result<(), Failed> {
+    if condition { Ok(()) } else { Err(what.to_string().into()) }
+}
+
+/// Lines and words of a listing, sorted.
+pub fn words(text: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    words.sort_unstable();
+    words
+}
+
+/// The process of a container's program, `sleep ARGUMENT`, by an argument that no other has.
+pub fn sleeping(argument: &str) -> Option<i32> {
+    let wanted = format!("sleep\0{argument}\0");
+    let entries = std::fs::read_dir("/proc").ok()?;
+    let mut pids = entries.filter_map(|e| e.ok()?.file_name().to_string_lossy().parse::<i32>().ok());
+    pids.find(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
+}

@@ -1,0 +1,43 @@
+//! This program as an attacker inside a container (`lab --probe WHAT …`).
+#![allow(unsafe_code)]
+
+use std::process::ExitCode;
+
+/// Prints `open` or the errno's name of what it tried.
+pub fn run(args: &[String]) -> ExitCode {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["socket", domain, kind, protocol] => {
+            system_call(libc::SYS_socket, [number(domain), number(kind), number(protocol)])
+        }
+        ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
+        ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
+        ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),
+        _ => return ExitCode::from(2),
+    };
+    match result {
+        Ok(()) => println!("open"),
+        Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
+    }
+    ExitCode::SUCCESS
+}
+
+fn number(text: &str) -> i64 {
+    let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |hex| (hex, 16));
+    i64::from_str_radix(digits, radix).expect("a number")
+}
+
+fn system_call(call: i64, arguments: [i64; 3]) -> std::io::Result<()> {
+    // SAFETY: the calls tried take numbers, or a null pointer that the kernel refuses.
+    let result = unsafe { libc::syscall(call, arguments[0], arguments[1], arguments[2]) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn mknod(path: &str, major: i64, minor: i64) -> std::io::Result<()> {
+    let path = std::ffi::CString::new(path)?;
+    let device =
+        libc::makedev(u32::try_from(major).expect("a major"), u32::try_from(minor).expect("a minor"));
+    // SAFETY: the path is a C string.
+    let result = unsafe { libc::mknod(path.as_ptr(), libc::S_IFCHR | 0o666, device) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,19 @@
+#!/bin/bash
+# What `cargo xtask bench` runs in the lab: a trivial container under crun and runc (which give it no NIC) and nicdock.
+# usage: bench.sh XTASK
+set -eu
+
+bundle=/run/bench
+mkdir -p $bundle/rootfs
+cd $bundle
+# The same root, the host's own, as nicdock --host-root.
+mount --bind / rootfs
+runc spec
+jq '.process.terminal = false | .process.args = ["true"] | .root.readonly = true' config.json >config.new
+mv config.new config.json
+
+# On 6.1 a soft-RoCE device does not survive the move of its netdev: the netdev stays.
+exec "$1" compare --runs "${RUNS:-15}" \
+    'crun=crun run bench-crun' \
+    'runc=runc run bench-runc' \
+    'nicdock=nicdock run --nic rxe1 --netdev keep --host-root -- true'

@@ -1,0 +1,25 @@
+//! `cargo xtask bench`: how long nicdock takes, beside what others take.
+
+use crate::cargo::{self, Profile};
+use crate::process::in_lab;
+use anyhow::{Context, Result, bail};
+use std::process::ExitCode;
+
+pub fn run() -> Result<ExitCode> {
+    crate::setup::run()?;
+    cargo::build("nicdock", Profile::Release)?;
+    println!("==> inventory, on this machine");
+    let status = cargo::command()
+        .args(["bench", "--package", "nicdock-host", "--bench", "inventory"])
+        .status()
+        .context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo bench failed ({status})");
+    }
+    println!("==> starting a container, in the lab (kernel 6.1, emulated: compare, do not quote)");
+    let xtask = std::env::current_exe().context("cannot tell where xtask is")?;
+    in_lab(
+        &["--kernel", "6.1", "--nics", "2", "--no-build", "--release"],
+        &["bash".into(), "lab/bench.sh".into(), xtask.into()],
+    )
+}

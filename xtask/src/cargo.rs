@@ -1,0 +1,90 @@
+//! Building the workspace's programs with cargo.
+
+use crate::workspace;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+/// The cargo that runs us, in the workspace's root.
+pub fn command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root());
+    command
+}
+
+/// Where a profile's programs are put.
+pub fn output_dir(profile: Profile) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let name = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    workspace::root().join(target).join(name)
+}
+
+/// Builds the programs of a package; says nothing unless there is something to say.
+pub fn build(package: &str, profile: Profile) -> Result<()> {
+    let mut command = command();
+    command.args(["build", "--quiet", "--package", package]).stdin(Stdio::null());
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    // Standard output belongs to the command in the lab.
+    let status = command.stdout(std::io::stderr()).status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("{package} does not build");
+    }
+    Ok(())
+}
+
+/// Builds an integration test and gives its program.
+pub fn build_test(package: &str, test: &str) -> Result<PathBuf> {
+    let mut command = command();
+    command.args(["test", "--quiet", "--package", package, "--test", test, "--no-run"]);
+    let messages = command
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if !messages.status.success() {
+        bail!("the test {test} of {package} does not build");
+    }
+    let messages = String::from_utf8_lossy(&messages.stdout).into_owned();
+    messages
+        .lines()
+        .find_map(|line| executable_of_test(line, test))
+        .with_context(|| format!("cargo did not say where it put the test {test} of {package}"))
+}
+
+/// The program in one of cargo's messages, if it is this test's (The Cargo Book, "External tools").
+fn executable_of_test(message: &str, test: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let target = &message["target"];
+    let is_it = target["name"] == test && target["kind"][0] == "test";
+    message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_is_told_from_the_other_programs_that_are_built_with_it() {
+        let message = |kind: &str, name: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{name}"}},"executable":"/t/{name}-1"}}"#
+            )
+        };
+        assert_eq!(executable_of_test(&message("test", "lab"), "lab"), Some("/t/lab-1".into()));
+        assert_eq!(executable_of_test(&message("bin", "lab"), "lab"), None);
+        assert_eq!(executable_of_test(&message("test", "cli"), "lab"), None);
+        assert_eq!(executable_of_test("not JSON", "lab"), None);
+    }
+}

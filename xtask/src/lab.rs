@@ -1,0 +1,193 @@
+//! `cargo xtask lab`: a stock Debian kernel with soft-RoCE NICs in QEMU, over the host's own files.
+
+mod accelerator;
+mod boot;
+mod channels;
+mod console;
+mod initramfs;
+pub mod job;
+pub mod machine;
+mod run_dir;
+mod terminal;
+
+use crate::cargo::{self, Profile};
+use crate::kernels::{self, Kernel, Line, modules};
+use accelerator::Accelerator;
+use anyhow::{Context, Result};
+use console::Console;
+use initramfs::Initramfs;
+use job::{Cgroup, Job};
+use machine::Machine;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const QEMU: &str = "qemu-system-x86_64";
+const BUSYBOX: &str = "/bin/busybox";
+
+/// What the first process needs before it sees the host's files, and the channels.
+const EARLY_MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay"];
+const NIC_MODULES: [&str; 2] = ["e1000e", "virtio_net"];
+const RDMA_MODULES: [&str; 4] = ["ib_uverbs", "ib_umad", "rdma_ucm", "rdma_rxe"];
+
+/// The status that says the lab failed, not the command in it.
+const LAB_FAILED: u8 = 125;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Which kernel: the newest of this line that Debian has when it is first used
+    #[arg(long, value_enum, default_value = "6.1")]
+    kernel: Line,
+    /// How many NICs on the one switch: eth0 (e1000e), eth1 (virtio), eth2 (e1000e), …
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=15))]
+    nics: u8,
+    /// Control groups as systemd would mount them
+    #[arg(long, value_enum, default_value = "v2")]
+    cgroup: Cgroup,
+    /// No soft-RoCE devices, and none of RDMA's modules
+    #[arg(long)]
+    no_rxe: bool,
+    /// An IOMMU, so that PCI functions have IOMMU groups
+    #[arg(long)]
+    iommu: bool,
+    /// More words for the kernel's command line (can be repeated)
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    append: Vec<String>,
+    /// A directory of the host that the guest can write to, as /lab
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+    /// Build nicdock with optimisations
+    #[arg(long)]
+    release: bool,
+    /// Take nicdock as it was last built
+    #[arg(long)]
+    no_build: bool,
+    /// Do not try which accelerator works
+    #[arg(long, value_enum)]
+    accel: Option<Accelerator>,
+    /// Say which kernel runs, and how long it took
+    #[arg(long, short)]
+    verbose: bool,
+    /// The command and its arguments; a shell when there is none
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Gives the command's exit status, or 125 with an error on standard error when the lab itself failed.
+pub fn run(options: &Options) -> ExitCode {
+    match try_run(options) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::from(LAB_FAILED)
+        }
+    }
+}
+
+fn try_run(options: &Options) -> Result<u8> {
+    let kernel = kernels::obtain(options.kernel)?;
+    let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
+    let profile = if options.release { Profile::Release } else { Profile::Dev };
+    if !options.no_build {
+        cargo::build("nicdock", profile)?;
+    }
+
+    let run_dir = run_dir::create()?;
+    let out = options.out.clone().unwrap_or_else(|| run_dir.path().join("out"));
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let job = job(options, &kernel, profile)?;
+    let initramfs = run_dir.path().join("initramfs");
+    write_initramfs(&kernel, &job, &initramfs)?;
+
+    let mut console = Console::create(kernel.line.name())?;
+    let machine = Machine {
+        qemu: QEMU.into(),
+        accelerator,
+        kernel: kernel.image(),
+        initramfs,
+        append: options.append.clone(),
+        iommu: options.iommu,
+        nics: options.nics,
+        out: fs::canonicalize(&out)?,
+        sockets: run_dir.path().to_owned(),
+        console: console.file().to_owned(),
+    };
+    let raw = job.terminal.map(|_| terminal::Raw::enter()).transpose()?;
+    let outcome = boot::boot(&machine, &mut console, Duration::from_secs(options.timeout));
+    drop(raw);
+    let outcome = outcome?;
+    if options.verbose {
+        let release = &kernel.release;
+        eprintln!(
+            "lab: {release} ({accelerator:?}): the command started after {:.1} s",
+            outcome.boot.as_secs_f64()
+        );
+    }
+    Ok(outcome.status)
+}
+
+fn job(options: &Options, kernel: &Kernel, profile: Profile) -> Result<Job> {
+    let terminal = terminal::size();
+    let cwd = std::env::current_dir().context("cannot tell the current directory")?;
+    let mut keep = vec![crate::workspace::root(), cargo::output_dir(profile), cwd.clone()];
+    keep.retain(|dir| dir.exists());
+    let rdma_modules = if options.no_rxe { Vec::new() } else { modules::load_order(kernel, &RDMA_MODULES)? };
+    Ok(Job {
+        cgroup: options.cgroup,
+        nics: options.nics,
+        rxe: !options.no_rxe,
+        terminal,
+        modules_dir: kernel.modules(),
+        nic_modules: modules::load_order(kernel, &NIC_MODULES)?,
+        rdma_modules,
+        keep,
+        cwd,
+        env: environment(options, profile),
+        argv: if options.command.is_empty() { vec!["bash".into()] } else { options.command.clone() },
+    })
+}
+
+/// A login's environment, not the caller's: of that only what is nicdock's, Rust's or the terminal's.
+fn environment(options: &Options, profile: Profile) -> Vec<OsString> {
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        name == "TERM" || name.starts_with("NICDOCK_") || name.starts_with("RUST_")
+    });
+    let mut path = cargo::output_dir(profile).into_os_string();
+    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let own: [(OsString, OsString); 8] = [
+        ("PATH".into(), path),
+        ("HOME".into(), "/root".into()),
+        ("USER".into(), "root".into()),
+        ("LANG".into(), "C.UTF-8".into()),
+        ("NICDOCK_LAB".into(), "1".into()),
+        ("NICDOCK_LAB_KERNEL".into(), options.kernel.name().into()),
+        ("NICDOCK_LAB_CGROUP".into(), options.cgroup.name().into()),
+        ("NICDOCK_LAB_NICS".into(), options.nics.to_string().into()),
+    ];
+    let all = inherited.chain(own);
+    all.map(|(name, value)| [name, value].join(std::ffi::OsStr::new("="))).collect()
+}
+
+fn write_initramfs(kernel: &Kernel, job: &Job, to: &Path) -> Result<()> {
+    let mut archive = Initramfs::default();
+    for name in ["bin", "dev", "layer", "lower", "modules", "proc", "root", "sys"] {
+        archive.directory(name);
+    }
+    let busybox = fs::read(BUSYBOX)
+        .with_context(|| format!("cannot read {BUSYBOX}; `cargo xtask setup` installs it"))?;
+    archive.file("bin/busybox", &busybox);
+    archive.file("init", include_bytes!("../../lab/init.sh"));
+    archive.file("job", &job.encode());
+    let xtask = std::env::current_exe().context("cannot tell where xtask is")?;
+    archive.file("xtask", xtask.as_os_str().as_encoded_bytes());
+    for (index, module) in modules::load_order(kernel, &EARLY_MODULES)?.iter().enumerate() {
+        archive.file(&format!("modules/{index:02}"), &fs::read(module)?);
+    }
+    archive.write(to).with_context(|| format!("cannot write {}", to.display()))
+}

@@ -77,6 +77,15 @@ impl Machine {
         self
     }
 
+    /// `RLIMIT_MEMLOCK` of whoever looks, in bytes.
+    pub fn memlock(&mut self, bytes: u64) -> &mut Self {
+        self.file(
+            "proc/self/limits",
+            &format!("Max locked memory         {bytes}              {bytes}              bytes"),
+        );
+        self
+    }
+
     /// A process that has a node open.
     pub fn open_node(&mut self, pid: u32, command: &str, node: &str) -> &mut Self {
         self.open_nodes.push(OpenNode {

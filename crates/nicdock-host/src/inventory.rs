@@ -6,6 +6,7 @@ mod in_use;
 mod isolation;
 mod kind;
 mod links;
+mod memlock;
 mod netdevs;
 mod pci;
 mod pci_path;
@@ -14,6 +15,7 @@ mod rdma;
 mod routes;
 mod sysfs;
 pub(crate) mod tcp;
+mod usnic;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -73,12 +75,15 @@ pub fn read(source: &dyn Source) -> Result<Host, InventoryError> {
         nic.isolation = isolation::of(nic, rdma.netns_mode);
         nic.in_use = uses.of(nic);
     }
+    let has_rdma = nics.iter().any(|nic| !nic.rdma_devices.is_empty());
+    let memlock = if has_rdma { memlock::limit(source) } else { None };
     Ok(Host {
         kernel,
         rdma_netns_mode: rdma.netns_mode,
         pci: functions.into_relevant(&sysfs, &nics),
         nics,
         rdma_cm: rdma.cm,
+        memlock,
         warnings: sysfs.into_warnings(),
     })
 }

@@ -13,7 +13,7 @@ pub use in_use::InUse;
 pub use netdev::{Address, Lifetime, Mac, Netdev, Route};
 pub use nic::{Isolation, IsolationMethod, Nic, NicKind};
 pub use pci::{ParsePciAddressError, PciAddress, PciFunction};
-pub use rdma::{LinkLayer, Node, RdmaDevice, RdmaNetnsMode, RdmaPort};
+pub use rdma::{LinkLayer, Node, RdmaDevice, RdmaNetnsMode, RdmaPort, UsnicPool, UsnicQueuePair};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,10 @@ pub struct Host {
     pub pci: Vec<PciFunction>,
     /// The global `rdma_cm` node (misc 10:dynamic), if the module is loaded.
     pub rdma_cm: Option<Node>,
+    /// `RLIMIT_MEMLOCK` of whoever looked, in bytes (`u64::MAX` is unlimited): what a program started beside could pin.
+    /// `None` where there is no RDMA device, or it was not told.
+    #[serde(default)]
+    pub memlock: Option<u64>,
     /// What could not be read and what follows from it: never silently dropped.
     pub warnings: Vec<String>,
 }

@@ -122,6 +122,17 @@ mod cisco_usnic {
     }
 
     #[test]
+    fn the_pool_of_vfs_and_what_they_need_is_known() {
+        let host = host("cisco-usnic");
+        let pool = nic(&host, "usnic_0").rdma_devices[0].usnic.as_ref().unwrap();
+        assert_eq!((pool.vfs, pool.queue_pairs_per_vf, pool.completion_queues_per_vf), (4, 6, 4));
+        assert_eq!((pool.vfs_in_use(), pool.queue_pairs.len()), (0, 0));
+        let pf = host.function(nic(&host, "usnic_0").pci.unwrap()).unwrap();
+        assert!(pf.vfs.iter().all(|vf| host.function(*vf).unwrap().iommu_group.is_some()));
+        assert_eq!(host.memlock, Some(8 << 20));
+    }
+
+    #[test]
     fn usnic_is_isolated_by_view() {
         let host = host("cisco-usnic");
         let isolation = &nic(&host, "usnic_0").isolation;

@@ -53,6 +53,7 @@ fn named_after_addresses() -> Machine {
         }],
         uverbs: 0,
         umad: Some(0),
+        usnic: None,
     });
     host
 }

@@ -41,6 +41,7 @@ fn rxe<'a>(name: &'a str, ports: &'a [Port<'a>], uverbs: u32) -> Rdma<'a> {
         ports,
         uverbs,
         umad: None,
+        usnic: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod columns;
 mod json;
 mod link;
+mod pool;
 mod table;
 mod tree;
 
@@ -35,4 +36,11 @@ fn shown(host: &Host, all: bool) -> impl Iterator<Item = &Nic> {
 /// The names of a NIC's nodes without their directory.
 fn node_names(nic: &Nic) -> Vec<&str> {
     nic.nodes().map(Node::name).collect()
+}
+
+/// Whether every VF of the NIC is behind an IOMMU (`usnic_uiom_attach_dev_to_pd()` needs it). False without VFs.
+fn vfs_behind_iommu(host: &Host, nic: &Nic) -> bool {
+    let vfs = nic.pci.and_then(|pf| host.function(pf)).map_or(&[][..], |pf| &pf.vfs);
+    let group = |vf: &nicdock_host::model::PciAddress| host.function(*vf).and_then(|vf| vf.iommu_group);
+    !vfs.is_empty() && vfs.iter().all(|vf| group(vf).is_some())
 }

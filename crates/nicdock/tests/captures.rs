@@ -86,6 +86,10 @@ fn a_usnic_is_listed_with_every_field() {
     assert_eq!(nic["isolation"]["method"], "view");
     assert_eq!(nic["rdma_devices"][0]["node_type"], "6: usNIC UDP");
     assert_eq!(nic["netdevs"][0]["mac"], "00:00:5e:00:53:06");
+    let pool = json!({"vfs": 4, "vfs_in_use": 0, "queue_pairs_per_vf": 6, "completion_queues_per_vf": 4,
+        "completion_queues_in_use": 0, "iommu": true, "queue_pairs": []});
+    assert_eq!(nic["rdma_devices"][0]["usnic"], pool);
+    assert_eq!(listing["memlock_bytes"], 8 << 20);
 }
 
 #[test]
@@ -154,12 +158,16 @@ NUMA node 0
       │     ├─ VFs 0000:06:00.1 to 0000:06:00.4
       │     ├─ netdev enp6s0 up 10G 10.10.0.5/16 fe80::200:5eff:fe00:5306/64
       │     ├─ RDMA device usnic_0 port 1 ACTIVE
+      │     ├─ board 133, firmware 4.1(3a), IOMMU on, memlock here 8192 KiB
+      │     ├─ pool of 4 VFs, 0 in use, each with 6 queue pairs and 4 completion queues
       │     └─ node /dev/infiniband/uverbs0 231:192
       └─ 0000:05:01.0 bridge 1137:0041
          └─ 0000:07:00.0 usnic_1 usnic 1137:0043 enic
             ├─ VFs 0000:07:00.1 to 0000:07:00.4
             ├─ netdev enp7s0 up 10G
             ├─ RDMA device usnic_1 port 1 INIT
+            ├─ board 133, firmware 4.1(3a), IOMMU on, memlock here 8192 KiB
+            ├─ pool of 4 VFs, 0 in use, each with 6 queue pairs and 4 completion queues
             └─ node /dev/infiniband/uverbs1 231:193
 ";
     assert_eq!(ls("cisco-usnic", &["--tree"]), expected);

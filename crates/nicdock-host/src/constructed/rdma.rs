@@ -21,6 +21,8 @@ pub struct Rdma<'a> {
     pub uverbs: u32,
     /// Number of the umad and issm nodes; `None` where the device has no management datagrams.
     pub umad: Option<u32>,
+    /// usNIC's VFs, and queue pairs and completion queues of each.
+    pub usnic: Option<(u32, u32, u32)>,
 }
 
 /// A port of an RDMA device.
@@ -58,6 +60,11 @@ impl Machine {
         self.sysfs(&format!("{path}/fw_ver"), rdma.firmware);
         if !rdma.board_id.is_empty() {
             self.sysfs(&format!("{path}/board_id"), rdma.board_id);
+        }
+        if let Some((vfs, queue_pairs, completion_queues)) = rdma.usnic {
+            self.sysfs(&format!("{path}/max_vf"), &vfs.to_string());
+            self.sysfs(&format!("{path}/qp_per_vf"), &queue_pairs.to_string());
+            self.sysfs(&format!("{path}/cq_per_vf"), &completion_queues.to_string());
         }
         self.append(Dump::RdmaDevices, messages::rdma_device(index, rdma));
         self.append(Dump::RdmaPorts(index), Vec::new());

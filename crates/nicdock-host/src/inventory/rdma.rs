@@ -6,7 +6,7 @@ use rdma_netlink::{Device, DriverId, parse_chardev, parse_devices};
 
 use super::pci_path;
 use super::sysfs::Sysfs;
-use super::{InventoryError, dump, malformed, netns_mode, ports};
+use super::{InventoryError, dump, malformed, netns_mode, ports, usnic};
 use crate::model::{Node, PciAddress, RdmaDevice, RdmaNetnsMode};
 use crate::source::{Dump, Source};
 
@@ -83,6 +83,7 @@ fn read_device(
         node_guid: text("node_guid"),
         firmware: text("fw_ver"),
         board_id: text("board_id"),
+        usnic: driver.filter(|driver| *driver == usnic::DRIVER).map(|_| usnic::pool(sysfs, &path)),
         node_type,
         ports,
         uverbs: nodes.uverbs,
@@ -111,13 +112,13 @@ fn driver_name(id: Option<DriverId>, path: &str, node_type: &str) -> Option<&'st
     match id {
         Some(DriverId::RXE) => return Some("rxe"),
         Some(DriverId::SIW) => return Some("siw"),
-        Some(DriverId::USNIC) => return Some("usnic_verbs"),
+        Some(DriverId::USNIC) => return Some(usnic::DRIVER),
         _ => {}
     }
     // node_type_show() of drivers/infiniband/core/sysfs.c
     let number = node_type.split(':').next().unwrap_or_default();
     match number {
-        "5" | "6" => Some("usnic_verbs"),
+        "5" | "6" => Some(usnic::DRIVER),
         "1" if path.starts_with("devices/virtual/") => Some("rxe"),
         "4" if path.starts_with("devices/virtual/") => Some("siw"),
         _ => None,

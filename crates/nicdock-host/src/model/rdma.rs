@@ -52,6 +52,46 @@ pub struct RdmaDevice {
     pub uverbs: Option<Node>,
     pub umad: Vec<Node>,
     pub issm: Vec<Node>,
+    /// usNIC's own; `None` for every other driver.
+    #[serde(default)]
+    pub usnic: Option<UsnicPool>,
+}
+
+/// The VFs behind a usNIC device, which its programs share (`drivers/infiniband/hw/usnic/usnic_ib_sysfs.c`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsnicPool {
+    /// VFs that `usnic_verbs` has (`max_vf`): so many protection domains, and so many processes, at once.
+    pub vfs: u32,
+    /// Queue pairs of one VF (`qp_per_vf`).
+    pub queue_pairs_per_vf: u32,
+    /// Completion queues of one VF (`cq_per_vf`).
+    pub completion_queues_per_vf: u32,
+    /// Those that exist now, of every process; by number.
+    pub queue_pairs: Vec<UsnicQueuePair>,
+}
+
+/// One queue pair (`qpn/N/summary`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsnicQueuePair {
+    pub number: u32,
+    /// `INIT`, `RTR`, `RTS`, `ERR`, … `ERR` is final: its program must make a new one.
+    pub state: String,
+    /// The process that made it, by its number on the host.
+    pub pid: u32,
+    /// Number of the VF that it is on, from 0.
+    pub vf: u32,
+    pub completion_queues: u32,
+}
+
+impl UsnicPool {
+    /// How many VFs have queue pairs. One without may be taken all the same, by a protection domain that has none yet.
+    pub fn vfs_in_use(&self) -> usize {
+        self.queue_pairs.iter().map(|pair| pair.vf).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    pub fn completion_queues_in_use(&self) -> u32 {
+        self.queue_pairs.iter().map(|pair| pair.completion_queues).sum()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

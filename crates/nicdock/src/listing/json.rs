@@ -3,11 +3,12 @@
 
 use nicdock_host::model::{
     Host, InUse, Isolation, LinkLayer, Mac, Netdev, Nic, NicKind, PciAddress, RdmaDevice, RdmaNetnsMode,
+    UsnicPool, UsnicQueuePair,
 };
 use serde::Serialize;
 
 use super::link::Link;
-use super::{Holder, Holders, shown};
+use super::{Holder, Holders, shown, vfs_behind_iommu};
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -18,6 +19,9 @@ struct Listing<'a> {
     kernel: &'a str,
     /// `shared` or `exclusive`; null where no RDMA core is loaded.
     rdma_netns_mode: Option<RdmaNetnsMode>,
+    /// `RLIMIT_MEMLOCK` of the command itself in bytes, 18446744073709551615 for unlimited; null where it is not known.
+    /// A container gets one of its own.
+    memlock_bytes: Option<u64>,
     /// In the order in which several are taken: PCI address, then name.
     nics: Vec<Entry<'a>>,
     /// What could not be read, in sentences; empty when everything was.
@@ -92,6 +96,27 @@ struct RdmaEntry<'a> {
     board_id: Option<&'a str>,
     /// By number.
     ports: Vec<PortEntry<'a>>,
+    /// usNIC's pool of VFs; null for every other driver.
+    usnic: Option<PoolEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct PoolEntry<'a> {
+    /// VFs that `usnic_verbs` has: so many processes can use the NIC at once.
+    vfs: u32,
+    /// Those that have queue pairs.
+    vfs_in_use: usize,
+    /// Of one VF.
+    queue_pairs_per_vf: u32,
+    /// Of one VF.
+    completion_queues_per_vf: u32,
+    /// Of all queue pairs.
+    completion_queues_in_use: u32,
+    /// Whether every VF is behind an IOMMU, without which `usnic_verbs` takes none.
+    iommu: bool,
+    /// What exists now, each `{"number", "state", "pid", "vf", "completion_queues"}`; the process by its number on
+    /// the host.
+    queue_pairs: &'a [UsnicQueuePair],
 }
 
 #[derive(Serialize)]
@@ -132,6 +157,7 @@ pub fn json(host: &Host, holders: &Holders, all: bool) -> serde_json::Result<Str
         schema: 1,
         kernel: &host.kernel,
         rdma_netns_mode: host.rdma_netns_mode,
+        memlock_bytes: host.memlock,
         nics: shown(host, all).map(|nic| entry(host, nic, holders)).collect(),
         warnings: &host.warnings,
     };
@@ -157,12 +183,12 @@ fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
         held_by: holders.get(&nic.name),
         in_use: nic.in_use.iter().map(|sign| Sign { sign, text: sign.to_string() }).collect(),
         isolation: &nic.isolation,
-        rdma_devices: nic.rdma_devices.iter().map(rdma_entry).collect(),
+        rdma_devices: nic.rdma_devices.iter().map(|device| rdma_entry(host, nic, device)).collect(),
         netdevs: nic.netdevs.iter().map(netdev_entry).collect(),
     }
 }
 
-fn rdma_entry(device: &RdmaDevice) -> RdmaEntry<'_> {
+fn rdma_entry<'a>(host: &Host, nic: &Nic, device: &'a RdmaDevice) -> RdmaEntry<'a> {
     let ports = device.ports.iter().map(|port| PortEntry {
         number: port.number,
         state: &port.state,
@@ -179,6 +205,19 @@ fn rdma_entry(device: &RdmaDevice) -> RdmaEntry<'_> {
         firmware: device.firmware.as_deref(),
         board_id: device.board_id.as_deref(),
         ports: ports.collect(),
+        usnic: device.usnic.as_ref().map(|pool| pool_entry(host, nic, pool)),
+    }
+}
+
+fn pool_entry<'a>(host: &Host, nic: &Nic, pool: &'a UsnicPool) -> PoolEntry<'a> {
+    PoolEntry {
+        vfs: pool.vfs,
+        vfs_in_use: pool.vfs_in_use(),
+        queue_pairs_per_vf: pool.queue_pairs_per_vf,
+        completion_queues_per_vf: pool.completion_queues_per_vf,
+        completion_queues_in_use: pool.completion_queues_in_use(),
+        iommu: vfs_behind_iommu(host, nic),
+        queue_pairs: &pool.queue_pairs,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::{Host, Nic, PciAddress, PciFunction};
 
 use super::link::Link;
-use super::{Holders, shown};
+use super::{Holders, pool, shown};
 
 /// What is printed on one line, with what hangs below.
 #[derive(Default)]
@@ -56,7 +56,7 @@ fn place(root: &mut Branch, host: &Host, nic: &Nic, holders: &Holders) {
     }
     let key = nic.pci.map_or_else(|| Place::Name(nic.name.clone()), Place::Bus);
     let branch = branch.child(key, nic_label(nic, function, holders));
-    for (at, label) in parts(nic, function).into_iter().enumerate() {
+    for (at, label) in parts(host, nic, function).into_iter().enumerate() {
         branch.child(Place::Part(at), label);
     }
 }
@@ -81,8 +81,8 @@ fn nic_label(nic: &Nic, function: Option<&PciFunction>, holders: &Holders) -> St
     format!("{address}{} {}{identity}{holder}", nic.name, nic.kind)
 }
 
-/// Virtual functions, netdevs, RDMA devices, nodes.
-fn parts(nic: &Nic, function: Option<&PciFunction>) -> Vec<String> {
+/// Virtual functions, netdevs, RDMA devices with what usNIC has behind them, nodes.
+fn parts(host: &Host, nic: &Nic, function: Option<&PciFunction>) -> Vec<String> {
     let vfs = match function.map(|function| function.vfs.as_slice()) {
         Some([only]) => Some(format!("VF {only}")),
         Some([first, .., last]) => Some(format!("VFs {first} to {last}")),
@@ -93,9 +93,10 @@ fn parts(nic: &Nic, function: Option<&PciFunction>) -> Vec<String> {
             netdev.addresses.iter().flat_map(|a| [" ".to_owned(), a.to_string()]).collect();
         format!("netdev {} {}{addresses}", netdev.name, Link::of_netdev(netdev))
     });
-    let devices = nic.rdma_devices.iter().map(|device| {
+    let devices = nic.rdma_devices.iter().flat_map(|device| {
         let states = device.ports.iter().map(|port| format!(" port {} {}", port.number, port.state));
-        format!("RDMA device {}{}", device.name, states.collect::<Vec<_>>().join(","))
+        let label = format!("RDMA device {}{}", device.name, states.collect::<Vec<_>>().join(","));
+        std::iter::once(label).chain(pool::lines(host, nic, device))
     });
     let nodes = nic.nodes().map(|node| format!("node {} {}:{}", node.path, node.major, node.minor));
     vfs.into_iter().chain(netdevs).chain(devices).chain(nodes).collect()

@@ -4,6 +4,9 @@ use crate::model::RdmaNetnsMode;
 
 /// usNIC VFs of each VIC port. `enic` enables as many as the vNIC's policy says.
 const VF_COUNT: u32 = 4;
+/// What a VF of a VIC 1385 has (README of Cisco's usnic_tools).
+const QUEUE_PAIRS: u32 = 6;
+const COMPLETION_QUEUES: u32 = 4;
 /// `PCI_VENDOR_ID_CISCO`; the vNIC, and usNIC's VF (`PCI_DEVICE_ID_CISCO_VIC_USPACE_NIC`).
 const VIC: (u16, u16) = (0x1137, 0x0043);
 const USNIC_VF: (u16, u16) = (0x1137, 0x00cf);
@@ -61,7 +64,8 @@ pub fn cisco_usnic() -> Machine {
         &without_ipv4,
         1,
     ));
-    host.rdma_cm(58);
+    // Debian 12's default.
+    host.rdma_cm(58).memlock(8 << 20);
     host
 }
 
@@ -100,5 +104,6 @@ fn usnic<'a>(name: &'a str, function: &'a str, mac: &str, ports: &'a [Port<'a>],
         ports,
         uverbs,
         umad: None,
+        usnic: Some((VF_COUNT, QUEUE_PAIRS, COMPLETION_QUEUES)),
     }
 }

@@ -47,6 +47,7 @@ pub fn efa() -> Machine {
         ports: &[port],
         uverbs: 0,
         umad: None,
+        usnic: None,
     });
     host
 }

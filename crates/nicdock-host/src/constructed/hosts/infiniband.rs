@@ -87,5 +87,6 @@ fn rail(host: &mut Machine, bus: u8, numa_node: i32, rdma: &str, netdev: &str, n
         }],
         uverbs: number,
         umad: Some(number),
+        usnic: None,
     });
 }

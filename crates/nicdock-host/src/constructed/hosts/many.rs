@@ -53,5 +53,6 @@ fn eight(host: &mut Machine, group: u32) {
         }],
         uverbs: group,
         umad: None,
+        usnic: None,
     });
 }

@@ -112,6 +112,7 @@ fn rdma(host: &mut Machine) {
             ports: &[port(netdev)],
             uverbs: number,
             umad: Some(number),
+            usnic: None,
         });
     }
 }

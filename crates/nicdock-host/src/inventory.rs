@@ -22,7 +22,7 @@ use std::io;
 
 use rdma_netlink::{NetnsMode, ParseError, parse_netns_mode};
 
-use crate::model::{Host, RdmaNetnsMode};
+use crate::model::{Host, RdmaNetnsMode, UsnicPool};
 use crate::source::{Dump, Source};
 pub(crate) use links::addresses as link_addresses;
 use pci::Functions;
@@ -86,6 +86,11 @@ pub fn read(source: &dyn Source) -> Result<Host, InventoryError> {
         memlock,
         warnings: sysfs.into_warnings(),
     })
+}
+
+/// The pool of the usNIC device at `sysfs` (a path below `/sys`) as it is now; zeroes if it is not there.
+pub fn usnic_pool(source: &dyn Source, sysfs: &str) -> UsnicPool {
+    usnic::pool(&Sysfs::new(source), sysfs)
 }
 
 fn kernel_release(source: &dyn Source) -> Result<String, InventoryError> {

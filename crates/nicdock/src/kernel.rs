@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod child;
+pub mod events;
 pub mod mount;
 pub mod netns;
 pub mod pidfd;

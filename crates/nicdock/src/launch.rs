@@ -1,6 +1,7 @@
 //! The built-in launcher: a container made by libcontainer from the spec that the plan gives.
 
 mod bundle;
+mod end;
 mod executor;
 mod profile;
 mod run;
@@ -8,10 +9,12 @@ mod spec;
 mod staging;
 mod supervise;
 mod volume;
+mod watch;
 mod worker;
 
 pub use bundle::read as read_bundle;
-pub use run::{Timings, recover, run};
+pub use end::recover;
+pub use run::{Timings, run};
 
 use std::path::PathBuf;
 

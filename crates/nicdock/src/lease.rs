@@ -18,23 +18,57 @@ use crate::plan::{Grant, Plan};
 /// Where nicdock keeps its state: it survives nicdock and not a reboot, nor does an assignment.
 pub const STATE: &str = "/run/nicdock";
 
-/// One NIC given to one container, with the host's state before.
+/// One NIC given away, with the host's state before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lease {
     /// Version of this format: 1.
     pub schema: u32,
-    pub container: String,
-    /// The process whose end is the container's end.
-    pub supervisor: ProcessId,
+    /// The container that it was given to and those that joined it, as far as they have not ended.
+    pub holders: Vec<Holder>,
     pub grant: Grant,
     /// What was begun, in order; written before it is done, so that it can be undone.
     pub journal: Vec<String>,
 }
 
+/// A container that has the NIC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub container: String,
+    /// The process whose end is the container's end.
+    pub supervisor: ProcessId,
+    /// The supervisor's descriptor of the container's network namespace; `None` until it has one.
+    pub namespace: Option<i32>,
+}
+
+/// The last step before a container's program runs, and the one with which its end begins.
+const START: &str = "start";
+const RETURN: &str = "return";
+
 impl Lease {
-    /// Whether the container's supervisor still lives.
+    /// Whether a container that has the NIC has a supervisor that lives.
     pub fn is_live(&self) -> bool {
-        self.supervisor.is_alive()
+        self.holders.iter().any(|holder| holder.supervisor.is_alive())
+    }
+
+    /// Whether every holder's supervisor lives.
+    pub fn is_whole(&self) -> bool {
+        !self.holders.is_empty() && self.holders.iter().all(|holder| holder.supervisor.is_alive())
+    }
+
+    /// The containers whose supervisors were killed.
+    pub fn dead_holders(&self) -> Vec<String> {
+        let dead = self.holders.iter().filter(|holder| !holder.supervisor.is_alive());
+        dead.map(|holder| holder.container.clone()).collect()
+    }
+
+    /// Whether another container can join: the NIC is inside, and stays there.
+    fn can_be_joined(&self) -> bool {
+        let began = |step: &str| self.journal.iter().any(|began| began == step);
+        began(START) && !began(RETURN)
+    }
+
+    fn holder(&self, container: &str) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.container == container)
     }
 }
 
@@ -50,6 +84,8 @@ pub enum LeaseError {
     Taken { nic: String, container: String },
     #[error("a container named {0} holds a NIC already: choose another --name")]
     Name(String),
+    #[error("--join {0}: it has ended, or does not run yet: see nicdock ls")]
+    NotJoinable(String),
 }
 
 /// The folder of leases.
@@ -105,22 +141,21 @@ impl Ledger {
     }
 
     /// Writes a lease for each NIC of the plan, all or none.
-    pub fn reserve(&self, _lock: &Lock, plan: &Plan) -> Result<Vec<Lease>, LeaseError> {
+    pub fn reserve(&self, _lock: &Lock, plan: &Plan) -> Result<(), LeaseError> {
         let held = self.read()?;
         for grant in &plan.grants {
             if let Some(lease) = held.iter().find(|l| key(&l.grant) == key(grant)) {
-                let (nic, container) = (grant.nic.name.clone(), lease.container.clone());
+                let container = lease.holders.first().map(|holder| holder.container.clone());
+                let (nic, container) = (grant.nic.name.clone(), container.unwrap_or_default());
                 return Err(LeaseError::Taken { nic, container });
             }
         }
-        if held.iter().any(|lease| lease.container == plan.name) {
-            return Err(LeaseError::Name(plan.name.clone()));
-        }
-        let supervisor = ProcessId::current();
+        check_name(&held, &plan.name)?;
+        let holder =
+            Holder { container: plan.name.clone(), supervisor: ProcessId::current(), namespace: None };
         let make = |grant: &Grant| Lease {
             schema: 1,
-            container: plan.name.clone(),
-            supervisor,
+            holders: vec![holder.clone()],
             grant: grant.clone(),
             journal: vec!["reserve".to_owned()],
         };
@@ -131,16 +166,66 @@ impl Ledger {
                 return Err(error);
             }
         }
-        Ok(leases)
+        Ok(())
     }
 
-    /// Notes in every lease what is about to be done.
-    pub fn journal(&self, leases: &mut [Lease], step: &str) -> Result<(), LeaseError> {
-        for lease in leases {
+    /// Adds a container to every lease of container `other`; gives that one's holder, whose network namespace it is.
+    pub fn join(&self, _lock: &Lock, plan: &Plan, other: &str) -> Result<Holder, LeaseError> {
+        let held = self.read()?;
+        check_name(&held, &plan.name)?;
+        let of_other =
+            |lease: &&Lease| lease.holder(other).is_some_and(|holder| holder.supervisor.is_alive());
+        let leases: Vec<&Lease> = held.iter().filter(of_other).collect();
+        let absent = || LeaseError::NotJoinable(other.to_owned());
+        let host = leases.first().and_then(|lease| lease.holder(other)).cloned().ok_or_else(absent)?;
+        // What the plan says must be what is there: the other container may have ended and another begun.
+        let planned: Vec<String> = plan.grants.iter().map(key).collect();
+        let same = leases.iter().map(|lease| key(&lease.grant)).eq(planned);
+        if !same || !leases.iter().all(|lease| lease.can_be_joined()) {
+            return Err(absent());
+        }
+        for (done, lease) in leases.iter().enumerate() {
+            let mut joined = (*lease).clone();
+            let (container, supervisor) = (plan.name.clone(), ProcessId::current());
+            joined.holders.push(Holder { container, supervisor, namespace: None });
+            if let Err(error) = self.write(&joined) {
+                leases[..done].iter().for_each(|lease| drop(self.write(lease)));
+                return Err(error);
+            }
+        }
+        Ok(host)
+    }
+
+    /// Notes in every lease of container `name` what is about to be done, and by which descriptor its supervisor has the
+    /// network namespace.
+    pub fn journal(&self, name: &str, step: &str, namespace: Option<i32>) -> Result<(), LeaseError> {
+        let _lock = self.lock()?;
+        for mut lease in self.read()?.into_iter().filter(|lease| lease.holder(name).is_some()) {
             lease.journal.push(step.to_owned());
-            self.write(lease)?;
+            for holder in lease.holders.iter_mut().filter(|holder| holder.container == name) {
+                holder.namespace = namespace;
+            }
+            self.write(&lease)?;
         }
         Ok(())
+    }
+
+    /// Takes a container out of its leases; gives those that it was the last holder of, to be given back and then freed.
+    ///
+    /// Such a lease keeps its last holder until then: should that be killed, the next command finds what is left to do.
+    pub fn leave(&self, _lock: &Lock, name: &str) -> Result<Vec<Lease>, LeaseError> {
+        let mut last = Vec::new();
+        for mut lease in self.read()?.into_iter().filter(|lease| lease.holder(name).is_some()) {
+            let others = lease.holders.iter().any(|h| h.container != name && h.supervisor.is_alive());
+            if others {
+                lease.holders.retain(|holder| holder.container != name);
+            } else {
+                lease.journal.push(RETURN.to_owned());
+                last.push(lease.clone());
+            }
+            self.write(&lease)?;
+        }
+        Ok(last)
     }
 
     fn write(&self, lease: &Lease) -> Result<(), LeaseError> {
@@ -173,7 +258,29 @@ fn key(grant: &Grant) -> String {
     grant.nic.pci.map_or_else(|| grant.nic.name.clone(), |address| address.to_string())
 }
 
+/// A name is a container's alone.
+fn check_name(held: &[Lease], name: &str) -> Result<(), LeaseError> {
+    if held.iter().any(|lease| lease.holder(name).is_some()) {
+        return Err(LeaseError::Name(name.to_owned()));
+    }
+    Ok(())
+}
+
 /// Containers by the name of the NIC they hold.
 pub fn holders(leases: &[Lease]) -> BTreeMap<String, String> {
-    leases.iter().map(|lease| (lease.grant.nic.name.clone(), lease.container.clone())).collect()
+    let names = |lease: &Lease| {
+        lease.holders.iter().map(|holder| holder.container.clone()).collect::<Vec<_>>().join(" and ")
+    };
+    leases.iter().map(|lease| (lease.grant.nic.name.clone(), names(lease))).collect()
+}
+
+/// What each container that can be joined was given, in the order in which it was taken.
+pub fn joinable(leases: &[Lease]) -> BTreeMap<String, Vec<Grant>> {
+    let mut grants = BTreeMap::<String, Vec<Grant>>::new();
+    for lease in leases.iter().filter(|lease| lease.can_be_joined()) {
+        for holder in lease.holders.iter().filter(|holder| holder.supervisor.is_alive()) {
+            grants.entry(holder.container.clone()).or_default().push(lease.grant.clone());
+        }
+    }
+    grants
 }

@@ -25,8 +25,8 @@ pub struct Holder {
     pub pid: u32,
 }
 
-/// Holders by the name of the NIC.
-pub type Holders = BTreeMap<String, Holder>;
+/// Holders by the name of the NIC: the container that it was given to, and those that joined it.
+pub type Holders = BTreeMap<String, Vec<Holder>>;
 
 /// The NICs that are listed: plain Ethernet is, like a disk, no fabric NIC, and shown only when asked for.
 fn shown(host: &Host, all: bool) -> impl Iterator<Item = &Nic> {

@@ -4,6 +4,7 @@ mod capabilities;
 mod explain;
 mod grant;
 mod select;
+mod usnic;
 
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Memlock, Request, Root, User, Volume};
+use crate::request::{Memlock, RdmaLimits, Request, Root, User, Volume};
 
 /// What is to be done, complete enough to be applied by another process later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Plan {
     pub schema: u32,
     /// The container's name and the id of its leases.
     pub name: String,
+    /// The running container whose network namespace and NICs this one shares; `None` takes the NICs from the host.
+    pub join: Option<String>,
     pub container: Container,
     /// What is taken from the host, in the order in which it is taken.
     pub grants: Vec<Grant>,
@@ -42,6 +45,8 @@ pub struct Container {
     pub user: User,
     pub terminal: bool,
     pub memlock: Memlock,
+    /// For each of its RDMA devices.
+    pub rdma_limits: RdmaLimits,
     pub capabilities: Vec<String>,
     pub volumes: Vec<Volume>,
     /// Netlink families and system calls that seccomp refuses beyond the default profile.
@@ -68,6 +73,8 @@ pub struct ContainerNic {
 pub struct Facts {
     /// Containers that hold NICs, by the NIC's name.
     pub held: BTreeMap<String, String>,
+    /// Running containers and what they were given.
+    pub running: BTreeMap<String, Vec<Grant>>,
     /// Whether this kernel can make a working soft-RoCE device inside a network namespace; `None`: not tried.
     pub soft_roce_in_netns: Option<bool>,
     /// Name for a container whose user gave none.
@@ -102,6 +109,16 @@ pub enum PlanError {
     )]
     UsnicKeep { nic: String },
     #[error(
+        "{nic} is a usNIC and would have no IPv4 address: its driver makes no queue pair without one; give it with --ip ADDR/LEN"
+    )]
+    UsnicAddress { nic: String },
+    #[error("--join {name}: no such container is running{}", list(.running))]
+    Join { name: String, running: Vec<String> },
+    #[error(
+        "--hca-handles and --hca-objects limit RDMA devices, and the selected NICs have none: leave them out"
+    )]
+    NothingToLimit,
+    #[error(
         "{nic}: the RDMA network namespace mode is exclusive and {driver} cannot be moved; set `rdma system set netns shared` with no other namespace alive"
     )]
     Exclusive { nic: String, driver: String },
@@ -121,6 +138,44 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
     }
     let mut warnings = host.warnings.clone();
     let capabilities = capabilities::choose(&request.extra_capabilities, request.weaken, &mut warnings)?;
+    let grants = match &request.join {
+        Some(other) => shared(facts, other)?,
+        None => taken(host, facts, request, &mut warnings)?,
+    };
+    if !request.rdma_limits.is_none() && grants.iter().all(|grant| grant.rdma.is_empty()) {
+        return Err(PlanError::NothingToLimit);
+    }
+    warnings.extend(usnic::warnings(&host.kernel, &grants, request));
+    let container = Container {
+        nics: grants.iter().map(Grant::inside).collect(),
+        root: request.root.clone(),
+        command: request.command.clone(),
+        env: request.env.clone(),
+        workdir: request.workdir.clone(),
+        user: request.user,
+        terminal: request.terminal,
+        memlock: request.memlock,
+        rdma_limits: request.rdma_limits,
+        capabilities,
+        volumes: request.volumes.clone(),
+        refused: vec![
+            "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
+            "socket(AF_NETLINK, …, NETLINK_KOBJECT_UEVENT)".into(),
+            "io_uring_setup".into(),
+        ],
+    };
+    let join = request.join.clone();
+    let phases = explain::explain(&container, &grants, join.as_deref());
+    Ok(Plan { schema: 1, name, join, container, grants, phases, warnings })
+}
+
+/// What is taken from the host.
+fn taken(
+    host: &Host,
+    facts: &Facts,
+    request: &Request,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Grant>, PlanError> {
     let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
     if request.take_in_use {
         let notes = nics.iter().flat_map(|nic| {
@@ -131,25 +186,20 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
     one_netdev(&grants, request)?;
-    let container = Container {
-        nics: grants.iter().map(Grant::inside).collect(),
-        root: request.root.clone(),
-        command: request.command.clone(),
-        env: request.env.clone(),
-        workdir: request.workdir.clone(),
-        user: request.user,
-        terminal: request.terminal,
-        memlock: request.memlock,
-        capabilities,
-        volumes: request.volumes.clone(),
-        refused: vec![
-            "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
-            "socket(AF_NETLINK, …, NETLINK_KOBJECT_UEVENT)".into(),
-            "io_uring_setup".into(),
-        ],
-    };
-    let phases = explain::explain(&container, &grants);
-    Ok(Plan { schema: 1, name, container, grants, phases, warnings })
+    Ok(grants)
+}
+
+/// What another container was given and shares.
+fn shared(facts: &Facts, other: &str) -> Result<Vec<Grant>, PlanError> {
+    let found = facts.running.get(other).cloned();
+    found.ok_or_else(|| PlanError::Join {
+        name: other.to_owned(),
+        running: facts.running.keys().cloned().collect(),
+    })
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) }
 }
 
 /// A name becomes a file, a cgroup and a container id.

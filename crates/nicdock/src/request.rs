@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug)]
 pub struct Request {
     pub selectors: Vec<Selector>,
+    /// A running container whose network namespace and NICs to share, instead of taking any.
+    pub join: Option<String>,
     pub name: Option<String>,
     pub root: Root,
     /// Replace the NIC's own addresses; empty keeps them.
@@ -32,6 +34,7 @@ pub struct Request {
     pub take_in_use: bool,
     /// Also give umad and issm nodes.
     pub umad: bool,
+    pub rdma_limits: RdmaLimits,
     pub command: Vec<String>,
 }
 
@@ -86,6 +89,21 @@ impl std::str::FromStr for Memlock {
         };
         let number: u64 = number.parse().map_err(|_| bad())?;
         number.checked_mul(1 << shift).map(Self::Bytes).ok_or_else(bad)
+    }
+}
+
+/// What the container may have of each of its RDMA devices (the cgroup controller `rdma`); `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RdmaLimits {
+    /// `hca_handle`: contexts, one for each open of the node.
+    pub handles: Option<u32>,
+    /// `hca_object`: protection domains, queue pairs, completion queues, memory regions, …
+    pub objects: Option<u32>,
+}
+
+impl RdmaLimits {
+    pub fn is_none(self) -> bool {
+        self == Self::default()
     }
 }
 

@@ -10,6 +10,7 @@ use nicdock_host::source::Live;
 
 use super::Failure;
 use crate::lease::{self, Lease, Ledger, STATE};
+use crate::plan::Grant;
 
 /// What is known of a host before anything is decided.
 pub struct Known {
@@ -31,6 +32,10 @@ impl Known {
 
     pub fn held(&self) -> BTreeMap<String, String> {
         lease::holders(&self.leases)
+    }
+
+    pub fn running(&self) -> BTreeMap<String, Vec<Grant>> {
+        lease::joinable(&self.leases)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::host::Known;
 use super::reconcile::give_back_stale;
-use crate::lease::{Lease, Ledger, STATE};
+use crate::lease::{self, Lease, Ledger, STATE};
 use crate::listing::{self, Holder, Holders};
 
 #[derive(clap::Args)]
@@ -46,6 +46,9 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
 }
 
 fn holders(known: &Known) -> Holders {
-    let holder = |lease: &Lease| Holder { container: lease.container.clone(), pid: lease.supervisor.pid };
-    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), holder(lease))).collect()
+    let of_lease = |lease: &Lease| {
+        let holder = |h: &lease::Holder| Holder { container: h.container.clone(), pid: h.supervisor.pid };
+        lease.holders.iter().map(holder).collect()
+    };
+    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), of_lease(lease))).collect()
 }

@@ -50,13 +50,18 @@ pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Fa
     {
         *folder = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
     }
-    let soft_roce_in_netns = if capture.is_none() && request.netdev == NetdevMode::Move {
-        soft_roce::works_in_netns(&known.host)
-    } else {
-        None
+    let soft_roce_in_netns =
+        if capture.is_none() && request.join.is_none() && request.netdev == NetdevMode::Move {
+            soft_roce::works_in_netns(&known.host)
+        } else {
+            None
+        };
+    let facts = Facts {
+        held: known.held(),
+        running: known.running(),
+        soft_roce_in_netns,
+        fresh_name: format!("nic-{}", std::process::id()),
     };
-    let facts =
-        Facts { held: known.held(), soft_roce_in_netns, fresh_name: format!("nic-{}", std::process::id()) };
     let mut plan = plan::plan(&known.host, &facts, &request)?;
     plan.warnings.extend(notes);
     Ok(plan)

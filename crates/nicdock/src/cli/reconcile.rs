@@ -7,11 +7,11 @@ use crate::launch;
 use crate::lease::{Ledger, STATE};
 
 pub fn reconcile() -> Result<u8, Failure> {
-    let returned = launch::recover(&Ledger::new(Path::new(STATE)))?;
-    for nic in &returned {
-        println!("gave back {nic}");
+    let told = launch::recover(&Ledger::new(Path::new(STATE)))?;
+    for line in &told {
+        println!("{line}");
     }
-    if returned.is_empty() {
+    if told.is_empty() {
         println!("nothing to give back");
     }
     Ok(0)
@@ -19,8 +19,8 @@ pub fn reconcile() -> Result<u8, Failure> {
 
 /// What every command that looks at this machine as root does first; says what it gave back on standard error.
 pub fn give_back_stale(ledger: &Ledger) -> Result<(), Failure> {
-    for nic in launch::recover(ledger)? {
-        eprintln!("nicdock: gave back {nic}, whose nicdock was killed");
+    for line in launch::recover(ledger)? {
+        eprintln!("nicdock: {line}, whose nicdock was killed");
     }
     Ok(())
 }

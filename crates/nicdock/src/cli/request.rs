@@ -2,13 +2,22 @@
 
 use std::path::PathBuf;
 
-use crate::request::{AddressWithPrefix, Memlock, NetdevMode, Request, Root, Selector, User, Volume};
+use crate::request::{
+    AddressWithPrefix, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
+};
 
 #[derive(clap::Args)]
 pub struct RequestOptions {
     /// Which NIC: an RDMA device, a netdev, a PCI address, kind=, numa=, subnet=, any; joined with commas; 2x… takes two
-    #[arg(long = "nic", value_name = "SEL", required = true)]
+    #[arg(long = "nic", value_name = "SEL", required_unless_present = "join")]
     selectors: Vec<Selector>,
+    /// Share the NICs and the network namespace of this running container, instead of taking any
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["selectors", "addresses", "netdev_name", "netdev", "take_in_use", "umad"]
+    )]
+    join: Option<String>,
     /// Name of the container
     #[arg(long)]
     name: Option<String>,
@@ -53,6 +62,12 @@ pub struct RequestOptions {
     /// Also give the umad and issm nodes (subnet management)
     #[arg(long)]
     umad: bool,
+    /// How many contexts of its RDMA devices the container may have, one for each open (rdma cgroup, hca_handle)
+    #[arg(long, value_name = "N")]
+    hca_handles: Option<u32>,
+    /// How many protection domains, queue pairs and the like of its RDMA devices (rdma cgroup, hca_object)
+    #[arg(long, value_name = "N")]
+    hca_objects: Option<u32>,
     /// The program and its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -81,6 +96,7 @@ impl RequestOptions {
         };
         Request {
             selectors: self.selectors.clone(),
+            join: self.join.clone(),
             name: self.name.clone(),
             root,
             addresses: self.addresses.clone(),
@@ -96,6 +112,7 @@ impl RequestOptions {
             weaken: self.weaken,
             take_in_use: self.take_in_use,
             umad: self.umad,
+            rdma_limits: RdmaLimits { handles: self.hca_handles, objects: self.hca_objects },
             command: self.command.clone(),
         }
     }

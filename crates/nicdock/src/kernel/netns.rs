@@ -17,6 +17,12 @@ pub fn of_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(File::open(format!("/proc/{pid}/ns/net"))?.into())
 }
 
+/// A handle on the network namespace that process `pid` has open as descriptor `fd`. That it is one shows when it is
+/// entered.
+pub fn of_descriptor(pid: u32, fd: i32) -> io::Result<OwnedFd> {
+    Ok(File::open(format!("/proc/{pid}/fd/{fd}"))?.into())
+}
+
 /// Puts the caller into a new, empty network namespace (unshare(2), `CLONE_NEWNET`).
 pub fn enter_new() -> io::Result<()> {
     // SAFETY: CLONE_NEWNET changes no memory or descriptor table that other code relies on.

@@ -9,18 +9,20 @@ use std::time::Instant;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 
+use super::end::end;
 use super::executor::Program;
 use super::staging::Staging;
 use super::supervise::supervise;
+use super::watch::Watch;
 use super::worker::Worker;
-use super::{LaunchError, spec, staging};
+use super::{LaunchError, spec};
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{netns, terminal};
-use crate::lease::{Lease, Ledger, STATE};
-use crate::phases::cgroup::{self, Cgroup};
+use crate::lease::{Holder, Ledger, STATE};
+use crate::phases::cgroup::Cgroup;
 use crate::phases::devices::given_nodes;
-use crate::phases::give_back::give_back;
+use crate::phases::rdma_limits;
 use crate::plan::Plan;
 
 /// How long each phase took.
@@ -41,18 +43,22 @@ impl Timings {
     }
 }
 
-/// Runs the plan's program; gives its exit status. Whatever happens, the NICs are the host's again afterwards.
+/// Runs the plan's program; gives its exit status. Whatever happens, the NICs are the host's again afterwards, or the
+/// containers' that joined this one.
 pub fn run(plan: &Plan, ledger: &Ledger, timings: &mut Timings) -> Result<i32, LaunchError> {
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
-    let mut leases = {
+    let host = {
         let lock = ledger.lock()?;
-        ledger.reserve(&lock, plan)?
+        match &plan.join {
+            None => ledger.reserve(&lock, plan).map(|()| None)?,
+            Some(other) => Some(ledger.join(&lock, plan, other)?),
+        }
     };
     timings.mark("reserve");
     let mut namespace = None;
-    let result = attempt(plan, ledger, &mut leases, &signals, &mut namespace, timings);
+    let result = attempt(plan, ledger, host.as_ref(), &signals, &mut namespace, timings);
     timings.mark("program");
-    let undone = undo(&plan.name, ledger, &leases, namespace.as_ref());
+    let undone = end(plan, ledger, namespace.as_ref());
     timings.mark("return");
     match (result, undone) {
         (Ok(status), Ok(())) => Ok(status),
@@ -64,7 +70,7 @@ pub fn run(plan: &Plan, ledger: &Ledger, timings: &mut Timings) -> Result<i32, L
 fn attempt(
     plan: &Plan,
     ledger: &Ledger,
-    leases: &mut [Lease],
+    host: Option<&Holder>,
     signals: &Signals,
     namespace: &mut Option<OwnedFd>,
     timings: &mut Timings,
@@ -73,10 +79,11 @@ fn attempt(
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
     let staging = Staging::prepare(plan)?;
-    ledger.journal(leases, "enter")?;
+    ledger.journal(&plan.name, "enter", None)?;
     timings.mark("prepare");
-    let mut worker = Worker::start(plan)?;
+    let mut worker = Worker::start(plan, host)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
+    let watch = Watch::start(plan, handle).map_err(inside)?;
     let netns_path = format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd());
     let config = spec::spec(plan, &staging, &netns_path);
     let config_path = staging.folder.join("config.json");
@@ -100,47 +107,14 @@ fn attempt(
         .ok_or_else(|| LaunchError::Container("no process".into()))?;
     let process = Process::open(init).map_err(inside)?;
     Cgroup::of_process(init)?.restrict_devices(&given_nodes(&plan.grants)?)?;
+    rdma_limits::set(plan, init)?;
     worker.finish(init)?;
     timings.mark("enter and verify");
     let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;
-    ledger.journal(leases, "start")?;
+    ledger.journal(&plan.name, "start", Some(handle.as_raw_fd()))?;
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
-    supervise(&process, signals, console).map_err(inside)
-}
-
-/// Ends what is left of the container and gives everything back.
-fn undo(
-    name: &str,
-    ledger: &Ledger,
-    leases: &[Lease],
-    namespace: Option<&OwnedFd>,
-) -> Result<(), LaunchError> {
-    cgroup::end(name)?;
-    let mut first = None;
-    for lease in leases {
-        let given = give_back(&lease.grant, namespace).map_err(LaunchError::from);
-        if let Err(error) = given.and_then(|()| ledger.free(lease).map_err(LaunchError::from)) {
-            first.get_or_insert(error);
-        }
-    }
-    let removed = staging::remove(name);
-    let _ = fs::remove_dir_all(Path::new(STATE).join("containers").join(name));
-    first.map_or(removed, Err)
-}
-
-/// Gives back what a supervisor that was killed could not: its container is ended first.
-pub fn recover(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
-    if ledger.read()?.iter().all(Lease::is_live) {
-        return Ok(Vec::new());
-    }
-    let _lock = ledger.lock()?;
-    let mut returned = Vec::new();
-    for lease in ledger.read()?.into_iter().filter(|lease| !lease.is_live()) {
-        undo(&lease.container, ledger, std::slice::from_ref(&lease), None)?;
-        returned.push(format!("{} of container {}", lease.grant.nic.name, lease.container));
-    }
-    Ok(returned)
+    supervise(&process, signals, watch, console).map_err(inside)
 }
 
 /// An error with its causes, as one line.

@@ -6,12 +6,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 
+use super::watch::Watch;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::terminal::{self, RawMode};
 
 /// Gives the program's exit status in shell terms.
-pub fn supervise(init: &Process, signals: &Signals, console: Option<OwnedFd>) -> io::Result<i32> {
+///
+/// What `watch` hears of the NICs meanwhile is told on standard error.
+pub fn supervise(
+    init: &Process,
+    signals: &Signals,
+    mut watch: Watch,
+    console: Option<OwnedFd>,
+) -> io::Result<i32> {
+    watch.begin();
     let _raw = console.as_ref().and_then(|_| RawMode::enter().ok());
     let mut console = console.map(std::fs::File::from);
     if let Some(master) = &console {
@@ -22,6 +31,7 @@ pub fn supervise(init: &Process, signals: &Signals, console: Option<OwnedFd>) ->
         let stdin = io::stdin();
         let handle = init.handle();
         let mut sources = vec![PollFd::new(&handle, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        sources.extend(watch.handles().map(|handle| PollFd::from_borrowed_fd(handle, PollFlags::IN)));
         if let Some(master) = &console {
             sources.push(PollFd::new(master, PollFlags::IN));
             if input_open {
@@ -40,10 +50,13 @@ pub fn supervise(init: &Process, signals: &Signals, console: Option<OwnedFd>) ->
                 _ => drop(Signal::from_named_raw(signal).map(|signal| init.signal(signal))),
             }
         }
-        if ready.get(2) == Some(&true) && !relay_output(&mut console) {
+        if ready[2] || ready[3] {
+            watch.news().iter().for_each(|line| eprintln!("nicdock: {line}"));
+        }
+        if ready.get(4) == Some(&true) && !relay_output(&mut console) {
             console = None;
         }
-        if ready.get(3) == Some(&true) {
+        if ready.get(5) == Some(&true) {
             input_open = relay_input(&mut console);
         }
         if ready.first() == Some(&true)

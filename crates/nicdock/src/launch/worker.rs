@@ -8,6 +8,7 @@ use super::LaunchError;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
+use crate::lease::Holder;
 use crate::phases::{Doing, PhaseError, enter, network, verify};
 use crate::plan::Plan;
 
@@ -19,14 +20,16 @@ pub struct Worker {
 
 impl Worker {
     /// Starts it and waits until its namespace is there.
-    pub fn start(plan: &Plan) -> Result<Self, LaunchError> {
+    ///
+    /// `host` is the container whose network namespace is shared; without it there will be a new one.
+    pub fn start(plan: &Plan, host: Option<&Holder>) -> Result<Self, LaunchError> {
         let inside = |e: std::io::Error| {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, &mut stream) {
+            match work(plan, host, &mut stream) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -71,15 +74,21 @@ impl Worker {
 }
 
 /// What the child does.
-fn work(plan: &Plan, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseError> {
+fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseError> {
     let say = |stream: &mut BufReader<UnixStream>, word: &str| {
         writeln!(stream.get_mut(), "{word}").doing(|| "speaking with the launcher".into())
     };
-    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
-    netns::enter_new().doing(|| "making a network namespace".into())?;
-    let here = netns::current().doing(|| "opening the container's network namespace".into())?;
-    say(stream, "namespace")?;
-    network::fill(&mut host, &here, &plan.grants)?;
+    if let Some(other) = host {
+        enter_namespace_of(other)
+            .doing(|| format!("entering the network namespace of {}", other.container))?;
+        say(stream, "namespace")?;
+    } else {
+        let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        netns::enter_new().doing(|| "making a network namespace".into())?;
+        let here = netns::current().doing(|| "opening the container's network namespace".into())?;
+        say(stream, "namespace")?;
+        network::fill(&mut host, &here, &plan.grants)?;
+    }
     say(stream, "network")?;
     let mut line = String::new();
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
@@ -87,4 +96,15 @@ fn work(plan: &Plan, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseErro
     let shown = enter::compose(plan, init.doing(|| "listening to the launcher".into())?)?;
     verify::verify(&shown)?;
     say(stream, "verified")
+}
+
+/// By the descriptor of the other container's supervisor, which nothing inside that container can exchange.
+fn enter_namespace_of(other: &Holder) -> std::io::Result<()> {
+    let descriptor = other.namespace.ok_or(std::io::ErrorKind::NotFound)?;
+    let handle = netns::of_descriptor(other.supervisor.pid, descriptor)?;
+    // Its number may be another process's by now; the handle is not.
+    if !other.supervisor.is_alive() {
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "it has just ended"));
+    }
+    netns::enter(handle)
 }

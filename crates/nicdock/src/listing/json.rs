@@ -59,6 +59,8 @@ struct Entry<'a> {
     vfs: &'a [PciAddress],
     /// The container that has it now; null while nobody has.
     held_by: Option<&'a Holder>,
+    /// Containers that joined that one.
+    shared_with: &'a [Holder],
     /// Why the host needs it; empty when it is free to take.
     in_use: Vec<Sign<'a>>,
     /// How a container can be kept from other NICs' RDMA devices: `method` is `rdma-netns` (the device moves into
@@ -166,6 +168,7 @@ pub fn json(host: &Host, holders: &Holders, all: bool) -> serde_json::Result<Str
 
 fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
     let function = nic.pci.and_then(|address| host.function(address));
+    let held_by = holders.get(&nic.name).map_or(&[][..], Vec::as_slice);
     Entry {
         name: &nic.name,
         kind: nic.kind,
@@ -180,7 +183,8 @@ fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
         nodes: nic.nodes().map(|node| node.path.as_str()).collect(),
         pf: function.and_then(|f| f.pf),
         vfs: function.map_or(&[], |f| &f.vfs),
-        held_by: holders.get(&nic.name),
+        held_by: held_by.first(),
+        shared_with: held_by.get(1..).unwrap_or_default(),
         in_use: nic.in_use.iter().map(|sign| Sign { sign, text: sign.to_string() }).collect(),
         isolation: &nic.isolation,
         rdma_devices: nic.rdma_devices.iter().map(|device| rdma_entry(host, nic, device)).collect(),

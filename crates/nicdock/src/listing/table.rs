@@ -4,7 +4,7 @@ use nicdock_host::model::{Host, InUse, IsolationMethod, Nic};
 
 use super::columns::columns;
 use super::link::Link;
-use super::{Holders, node_names, shown};
+use super::{Holder, Holders, node_names, shown};
 
 const HEADING: [&str; 10] =
     ["NAME", "KIND", "NETDEV", "PCI", "NUMA", "LINK", "ADDRESSES", "NODES", "HELD BY", "ISOLATION"];
@@ -26,7 +26,10 @@ pub fn table(host: &Host, holders: &Holders, all: bool) -> String {
 fn row(host: &Host, nic: &Nic, holders: &Holders) -> Vec<String> {
     let netdevs: Vec<&str> = nic.netdevs.iter().map(|netdev| netdev.name.as_str()).collect();
     let held = match holders.get(&nic.name) {
-        Some(holder) => format!("container {} (process {})", holder.container, holder.pid),
+        Some(holders) => {
+            let name = |holder: &Holder| format!("{} (process {})", holder.container, holder.pid);
+            format!("container {}", holders.iter().map(name).collect::<Vec<_>>().join(", "))
+        }
         None if nic.in_use.is_empty() => String::new(),
         None => format!("host: {}", summary(&nic.in_use)),
     };

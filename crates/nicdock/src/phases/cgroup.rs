@@ -134,6 +134,16 @@ fn device_program(allowed: &[(u32, Option<u32>)]) -> Vec<Instruction> {
     program
 }
 
+/// The processes of container `name`, by their numbers on the host.
+pub fn processes(name: &str) -> Vec<u32> {
+    let procs = folders(name).into_iter().filter_map(|f| fs::read_to_string(f.join("cgroup.procs")).ok());
+    let mut pids: Vec<u32> =
+        procs.flat_map(|p| p.lines().filter_map(|l| l.parse().ok()).collect::<Vec<_>>()).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
 /// Ends every process in the cgroups of container `name`, waits for it, and removes them.
 pub fn end(name: &str) -> Result<(), PhaseError> {
     for folder in folders(name) {

@@ -17,14 +17,60 @@ use crate::plan::{Grant, NetdevGrant};
 /// How long the kernel may take to return a NIC whose namespace has died (`cleanup_net` runs in the background).
 const KERNEL_RETURN: Duration = Duration::from_secs(20);
 
-/// Brings everything of `grant` back. `namespace` is the container's, where a descriptor of it is at hand; without
+/// How giving back ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// The NIC is the host's, as it was.
+    Done,
+    /// Its PCI function is not there any more.
+    Unplugged,
+}
+
+/// How long the kernel may take to remove a NIC that was pulled while a program used it.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// Brings everything of `grant` back, or finds that it was unplugged. `namespace` is the container's, where a descriptor of it is at hand; without
 /// it the container is dead and the kernel puts the NIC into the host's namespace by itself.
-pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<(), PhaseError> {
+pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Return, PhaseError> {
+    let result = if is_unplugged(grant) { Ok(()) } else { bring_back(grant, namespace) };
+    match result {
+        Ok(()) if !is_unplugged(grant) => Ok(Return::Done),
+        Ok(()) => Ok(Return::Unplugged),
+        // A NIC that vanishes while it is moved gives any error: whether it did shows when the kernel is done.
+        Err(error) => {
+            let begin = Instant::now();
+            while begin.elapsed() < REMOVAL && is_being_removed(&error) {
+                if is_unplugged(grant) {
+                    return Ok(Return::Unplugged);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if is_unplugged(grant) { Ok(Return::Unplugged) } else { Err(error) }
+        }
+    }
+}
+
+fn is_unplugged(grant: &Grant) -> bool {
+    grant.nic.pci.is_some_and(|address| !Path::new(&format!("/sys/bus/pci/devices/{address}")).exists())
+}
+
+/// The errors that an interface gives while, and after, its driver takes it away.
+fn is_being_removed(error: &PhaseError) -> bool {
+    const EBUSY: i32 = 16;
+    const ENODEV: i32 = 19;
+    error.error.kind() == io::ErrorKind::NotFound
+        || matches!(error.error.raw_os_error(), Some(EBUSY | ENODEV))
+}
+
+fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<(), PhaseError> {
     let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
     for given in &grant.netdevs {
         let link = match namespace.map(|handle| fetch(handle, given)).transpose()? {
             Some(true) => find(&mut host, &given.host.name)?,
-            _ => wait_for(&mut host, given)?,
+            _ => match wait_for(&mut host, grant, given)? {
+                Some(link) => link,
+                None => return Ok(()),
+            },
         };
         restore(&mut host, given, &link)?;
     }
@@ -57,8 +103,9 @@ fn is_same(link: &Link, planned: &Netdev) -> bool {
     }
 }
 
-/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there.
-fn wait_for(host: &mut Rtnl, given: &NetdevGrant) -> Result<Link, PhaseError> {
+/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there. `None` if its
+/// function is gone.
+fn wait_for(host: &mut Rtnl, grant: &Grant, given: &NetdevGrant) -> Result<Option<Link>, PhaseError> {
     let planned = &given.host;
     let begin = Instant::now();
     loop {
@@ -69,7 +116,10 @@ fn wait_for(host: &mut Rtnl, given: &NetdevGrant) -> Result<Link, PhaseError> {
             here.retain(|link| is_same(link, planned));
         }
         if let Some(link) = here.pop() {
-            return Ok(link);
+            return Ok(Some(link));
+        }
+        if is_unplugged(grant) {
+            return Ok(None);
         }
         if begin.elapsed() > KERNEL_RETURN {
             let error = io::Error::new(io::ErrorKind::NotFound, "it is not in the host's namespace");

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::{Doing, PhaseError, soft_rdma};
+use super::{Doing, PhaseError, port, soft_rdma};
 use crate::kernel::rtnl::{Link, Rtnl};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
 
@@ -29,6 +29,11 @@ pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), Pha
     }
     for given in grants.iter().flat_map(|g| &g.netdevs).filter(|n| n.host.carrier == Some(true)) {
         wait_for_carrier(&mut inside, &given.name)?;
+    }
+    for grant in grants {
+        for rdma in &grant.rdma {
+            port::wait_until_ready(grant, rdma)?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use nicdock_host::model::NicKind;
+
 use super::{Container, Grant};
 
 /// One of the five phases: reserve, prepare, enter, verify, return.
@@ -17,14 +19,17 @@ pub struct Step {
     pub why: String,
 }
 
-pub fn explain(container: &Container, grants: &[Grant]) -> Vec<PhaseSteps> {
+/// `join` is the container whose NICs are shared; without it they are the host's.
+pub fn explain(container: &Container, grants: &[Grant], join: Option<&str>) -> Vec<PhaseSteps> {
     let phase = |phase: &str, steps| PhaseSteps { phase: phase.to_owned(), steps };
+    let mut enter = join.map_or_else(|| take(grants), |_| Vec::new());
+    enter.extend(show(container, grants));
     vec![
-        phase("reserve", reserve(grants)),
-        phase("prepare", prepare()),
-        phase("enter", enter(container, grants)),
+        phase("reserve", reserve(grants, join)),
+        phase("prepare", prepare(join)),
+        phase("enter", enter),
         phase("verify", verify()),
-        phase("return", give_back(grants)),
+        phase("return", give_back(grants, join)),
     ]
 }
 
@@ -32,29 +37,39 @@ fn step(what: impl Into<String>, why: impl Into<String>) -> Step {
     Step { what: what.into(), why: why.into() }
 }
 
-fn reserve(grants: &[Grant]) -> Vec<Step> {
-    grants
-        .iter()
-        .map(|g| {
-            step(
-                format!("lease {}", g.nic.name),
-                "written before anything changes, so that nothing is lost and nothing given twice",
-            )
-        })
-        .collect()
+fn reserve(grants: &[Grant], join: Option<&str>) -> Vec<Step> {
+    let lease = |grant: &Grant| match join {
+        Some(other) => step(
+            format!("join container {other}'s lease of {}", grant.nic.name),
+            "the NIC goes back when the last of its containers has ended",
+        ),
+        None => step(
+            format!("lease {}", grant.nic.name),
+            "written before anything changes, so that nothing is lost and nothing given twice",
+        ),
+    };
+    grants.iter().map(lease).collect()
 }
 
-fn prepare() -> Vec<Step> {
-    vec![
-        step(
+fn prepare(join: Option<&str>) -> Vec<Step> {
+    let namespace = match join {
+        Some(other) => step(
+            format!("enter the network namespace of container {other}"),
+            "through its supervisor's descriptor, which nothing inside the container can exchange",
+        ),
+        None => step(
             "make a network namespace",
             "held by descriptors only: the kernel gives the NIC back when the last is closed",
         ),
+    };
+    vec![
+        namespace,
         step("make a private mount namespace", "nothing of the container's file system appears on the host"),
     ]
 }
 
-fn enter(container: &Container, grants: &[Grant]) -> Vec<Step> {
+/// Netdevs and RDMA devices go in and settle.
+fn take(grants: &[Grant]) -> Vec<Step> {
     let mut steps = Vec::new();
     for grant in grants {
         for netdev in &grant.netdevs {
@@ -79,6 +94,21 @@ fn enter(container: &Container, grants: &[Grant]) -> Vec<Step> {
                 )),
             }
         }
+        if grant.nic.kind == NicKind::Usnic {
+            let name = &grant.nic.name;
+            steps.push(step(
+                format!("wait until {name}'s port is ACTIVE and its GID has the address"),
+                "the driver learns of carrier and address from events; a queue pair made earlier fails or dies with them",
+            ));
+        }
+    }
+    steps
+}
+
+/// Nodes, view and limits of the container.
+fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for grant in grants {
         let inside = grant.inside();
         if !inside.nodes.is_empty() {
             steps.push(step(
@@ -86,6 +116,18 @@ fn enter(container: &Container, grants: &[Grant]) -> Vec<Step> {
                 "numbers from sysfs at start; the device cgroup refuses every other device",
             ));
         }
+    }
+    let limits = container.rdma_limits;
+    if !limits.is_none() {
+        let text = |limit: Option<u32>| limit.map_or_else(|| "any number of".to_owned(), |n| n.to_string());
+        steps.push(step(
+            format!(
+                "allow {} contexts and {} objects of each RDMA device",
+                text(limits.handles),
+                text(limits.objects)
+            ),
+            "the rdma cgroup counts them for the container as a whole",
+        ));
     }
     steps.push(step(
         "compose /sys of this NIC alone",
@@ -105,9 +147,21 @@ fn verify() -> Vec<Step> {
     )]
 }
 
-fn give_back(grants: &[Grant]) -> Vec<Step> {
+fn give_back(grants: &[Grant], join: Option<&str>) -> Vec<Step> {
     let mut steps =
         vec![step("end every process of the container's cgroup", "none may keep the NIC's node open")];
+    if join.is_some() {
+        steps.push(step(
+            "leave the lease",
+            "if this is the last of its containers, what follows is done; else by the last",
+        ));
+    }
+    if grants.iter().any(|grant| grant.nic.kind == NicKind::Usnic) {
+        steps.push(step(
+            "report queue pairs in flight",
+            "a program that is ended before it closed them loses what it had sent",
+        ));
+    }
     for grant in grants {
         for netdev in &grant.netdevs {
             steps.push(step(

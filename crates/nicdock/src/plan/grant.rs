@@ -106,6 +106,9 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
             nic.rdma_devices.iter().find_map(|d| d.driver.clone()).unwrap_or_else(|| "its driver".into());
         return Err(PlanError::Exclusive { nic: nic.name, driver });
     }
+    if nic.kind == NicKind::Usnic {
+        super::usnic::check_address(&nic, &request.addresses)?;
+    }
     let netdevs = if keep { &[][..] } else { &nic.netdevs[..] };
     let netdevs = netdevs
         .iter()

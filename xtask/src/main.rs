@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod compare;
+mod debian;
 mod demo;
 mod guest;
 mod kernels;

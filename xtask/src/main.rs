@@ -11,6 +11,7 @@ mod lab;
 mod process;
 mod setup;
 mod test;
+mod vic;
 mod workspace;
 
 use clap::Parser;

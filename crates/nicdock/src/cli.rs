@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("nicdock: {error}");
+            crate::say::notice(error);
             ExitCode::from(FAILURE)
         }
     }

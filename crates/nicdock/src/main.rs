@@ -8,6 +8,7 @@ mod listing;
 mod phases;
 mod plan;
 mod request;
+mod say;
 #[allow(dead_code, reason = "asked by the plan and by probe")]
 mod usnic;
 mod view;

@@ -8,6 +8,7 @@ use nicdock_host::capture::Capture;
 use nicdock_host::source::Live;
 
 use super::Failure;
+use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -34,16 +35,14 @@ pub fn capture(options: &Options) -> Result<u8, Failure> {
     } else {
         to_file(&options.output, &bytes, options.force)?;
         let shown = options.output.display();
-        println!(
-            "{shown}: {} files, {} bytes; look at it with 'nicdock ls --host {shown}'",
+        answer(&format!(
+            "{shown}: {} files, {} bytes; look at it with 'nicdock ls --host {shown}'\n",
             capture.entries().len(),
             bytes.len()
-        );
+        ))?;
     }
     if !options.redact {
-        eprintln!(
-            "nicdock: it holds this machine's MAC and IP addresses and TCP connections: --redact replaces them"
-        );
+        notice("it holds this machine's MAC and IP addresses and TCP connections: --redact replaces them");
     }
     Ok(0)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nicdock_host::capture::Capture;
 use nicdock_host::inventory;
-use nicdock_host::model::Host;
+use nicdock_host::model::{Host, Nic};
 use nicdock_host::source::Live;
 
 use super::Failure;
@@ -39,15 +39,20 @@ impl Known {
     }
 }
 
-/// A NIC that a container holds is shown as it was on the host: its netdev is out of sight.
+/// A NIC that a container holds is shown as it was on the host, for its netdev is out of sight; what can still be seen of
+/// it, RDMA devices and who has them open, is shown as it is.
 fn remember(host: &mut Host, leases: &[Lease]) {
     for lease in leases {
-        let held = &lease.grant.nic;
-        let same = |nic: &nicdock_host::model::Nic| {
-            if held.pci.is_some() { nic.pci == held.pci } else { nic.name == held.name }
-        };
-        host.nics.retain(|nic| !same(nic));
-        host.nics.push(held.clone());
+        let mut held = lease.grant.nic.clone();
+        let same = |nic: &Nic| if held.pci.is_some() { nic.pci == held.pci } else { nic.name == held.name };
+        if let Some(at) = host.nics.iter().position(same) {
+            let seen = host.nics.remove(at);
+            if !seen.rdma_devices.is_empty() {
+                held.rdma_devices = seen.rdma_devices;
+            }
+            held.in_use = seen.in_use;
+        }
+        host.nics.push(held);
     }
     host.nics.sort_by(|a, b| (a.pci, &a.name).cmp(&(b.pci, &b.name)));
 }

@@ -1,6 +1,5 @@
 //! `nicdock ls`: every fabric NIC of this machine or of a capture.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -8,6 +7,7 @@ use super::host::Known;
 use super::reconcile::give_back_stale;
 use crate::lease::{self, Lease, Ledger, STATE};
 use crate::listing::{self, Holder, Holders};
+use crate::say::answer;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -38,11 +38,8 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
     } else {
         listing::table(&known.host, &holders, options.all)
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-        result => Ok(result.map(|()| 0)?),
-    }
+    answer(&text)?;
+    Ok(0)
 }
 
 fn holders(known: &Known) -> Holders {

@@ -9,6 +9,7 @@ use crate::launch;
 use crate::phases::soft_roce;
 use crate::plan::{self, Facts, Plan};
 use crate::request::{NetdevMode, Root};
+use crate::say::answer;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -24,17 +25,9 @@ pub struct Options {
 
 pub fn plan(options: &Options) -> Result<u8, Failure> {
     let plan = make(&options.request, options.host.as_deref())?;
-    if options.json {
-        print_json(&plan)?;
-    } else {
-        print!("{}", text(&plan));
-    }
+    let text = if options.json { serde_json::to_string_pretty(&plan)? + "\n" } else { text(&plan) };
+    answer(&text)?;
     Ok(0)
-}
-
-pub fn print_json(plan: &Plan) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(plan)?);
-    Ok(())
 }
 
 /// The plan for what the command line asks, on this machine or a capture.

@@ -5,22 +5,19 @@ use std::path::Path;
 use super::Failure;
 use crate::launch;
 use crate::lease::{Ledger, STATE};
+use crate::say::{answer, notice};
 
 pub fn reconcile() -> Result<u8, Failure> {
     let told = launch::recover(&Ledger::new(Path::new(STATE)))?;
-    for line in &told {
-        println!("{line}");
-    }
-    if told.is_empty() {
-        println!("nothing to give back");
-    }
+    let text = if told.is_empty() { "nothing to give back".to_owned() } else { told.join("\n") };
+    answer(&(text + "\n"))?;
     Ok(0)
 }
 
 /// What every command that looks at this machine as root does first; says what it gave back on standard error.
 pub fn give_back_stale(ledger: &Ledger) -> Result<(), Failure> {
     for line in launch::recover(ledger)? {
-        eprintln!("nicdock: {line}, whose nicdock was killed");
+        notice(format_args!("{line}, whose nicdock was killed"));
     }
     Ok(())
 }

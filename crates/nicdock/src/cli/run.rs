@@ -7,6 +7,7 @@ use super::request::RequestOptions;
 use super::{plan, reconcile};
 use crate::launch::{self, Timings};
 use crate::lease::{Ledger, STATE};
+use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
@@ -25,7 +26,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.dry_run {
-        print!("{}", plan::text(&plan::make(&options.request, None)?));
+        answer(&plan::text(&plan::make(&options.request, None)?))?;
         return Ok(0);
     }
     if !rustix::process::geteuid().is_root() {
@@ -37,12 +38,12 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let plan = plan::make(&options.request, None)?;
     timings.mark("plan");
     for warning in &plan.warnings {
-        eprintln!("nicdock: warning: {warning}");
+        notice(format_args!("warning: {warning}"));
     }
     let status = launch::run(&plan, &ledger, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {
-            eprintln!("nicdock: {phase:>16} {milliseconds:8.1} ms");
+            notice(format_args!("{phase:>16} {milliseconds:8.1} ms"));
         }
     }
     Ok(u8::try_from(status).unwrap_or(u8::MAX))

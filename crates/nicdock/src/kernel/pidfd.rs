@@ -21,6 +21,20 @@ impl Process {
         Ok(rustix::process::pidfd_send_signal(&self.handle, signal)?)
     }
 
+    /// Whether the process has a handler for `signal`, ignores or blocks it: `SigCgt`, `SigIgn`, `SigBlk` of
+    /// proc_pid_status(5). A doubt counts as yes.
+    pub fn has_a_say_in(&self, signal: i32) -> bool {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero()))
+        else {
+            return true;
+        };
+        let masks = status.lines().filter_map(|line| {
+            let (name, mask) = line.split_once(":\t")?;
+            ["SigBlk", "SigIgn", "SigCgt"].contains(&name).then(|| u64::from_str_radix(mask, 16).ok())?
+        });
+        masks.fold(0, |all, mask| all | mask) >> (signal - 1) & 1 == 1
+    }
+
     /// The exit status in shell terms if the process, a child of ours, has ended: its own, or 128 + signal.
     pub fn try_wait(&self) -> io::Result<Option<i32>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
@@ -49,6 +63,22 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_does_with_a_signal_is_seen_from_outside() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "trap '' USR1; read line"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = Process::open(child.id()).unwrap();
+        while !process.has_a_say_in(libc::SIGUSR1) {
+            std::thread::yield_now();
+        }
+        assert!(!process.has_a_say_in(libc::SIGUSR2));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 
     #[test]
     fn the_end_of_a_process_is_seen_by_its_handle() {

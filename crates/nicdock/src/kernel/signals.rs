@@ -23,7 +23,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks the forwarded signals for this process and its children; [`unblock`] undoes it in a child.
+    /// Blocks the forwarded signals for this process and its children; [`restore`] undoes it in a child.
     pub fn block() -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset initialises the set that the other calls then read.
@@ -59,12 +59,14 @@ impl AsFd for Signals {
     }
 }
 
-/// Lets every signal through again, before another program takes this process over.
-pub fn unblock() {
+/// Lets every signal through again and lets SIGPIPE end the process, which Rust's runtime does not, before another
+/// program takes this process over: it inherits what is blocked and ignored (execve(2)).
+pub fn restore() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set that sigprocmask then reads.
+    // SAFETY: sigemptyset initialises the set that sigprocmask then reads; the default action has no handler.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }

@@ -10,12 +10,13 @@ use crate::phases::cgroup;
 use crate::phases::give_back::{Return, give_back};
 use crate::phases::queue_pairs;
 use crate::plan::Plan;
+use crate::say::notice;
 
 /// Ends what is left of this process's container. NICs that no other container has go back to the host; `namespace` is
 /// the container's, if it came to have one.
 pub fn end(plan: &Plan, ledger: &Ledger, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
     for line in queue_pairs::in_flight(plan, &cgroup::processes(&plan.name)) {
-        eprintln!("nicdock: {line}");
+        notice(line);
     }
     clear(&plan.name)?;
     let last = {
@@ -66,10 +67,13 @@ fn clear(name: &str) -> Result<(), LaunchError> {
 
 fn finish(ledger: &Ledger, lease: &Lease, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
     for line in queue_pairs::left(&lease.grant) {
-        eprintln!("nicdock: warning: {line}");
+        notice(format_args!("warning: {line}"));
     }
     if give_back(&lease.grant, namespace)? == Return::Unplugged {
-        eprintln!("nicdock: {} was unplugged meanwhile: there is nothing to give back", lease.grant.nic.name);
+        notice(format_args!(
+            "{} was unplugged meanwhile: there is nothing to give back",
+            lease.grant.nic.name
+        ));
     }
     Ok(ledger.free(lease)?)
 }

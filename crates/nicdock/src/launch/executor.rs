@@ -45,7 +45,7 @@ impl Executor for Program {
         if child::die_with_parent().is_err() || self.supervisor.has_ended() {
             std::process::exit(125);
         }
-        signals::unblock();
+        signals::restore();
         let args = spec.process().as_ref().and_then(|p| p.args().clone()).unwrap_or_default();
         let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
         let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };

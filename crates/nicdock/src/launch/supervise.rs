@@ -10,6 +10,7 @@ use super::watch::Watch;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::terminal::{self, RawMode};
+use crate::say::notice;
 
 /// Gives the program's exit status in shell terms.
 ///
@@ -26,7 +27,7 @@ pub fn supervise(
     if let Some(master) = &console {
         let _ = terminal::copy_size(master);
     }
-    let mut input_open = true;
+    let (mut input_open, mut ended_by) = (true, None);
     loop {
         let stdin = io::stdin();
         let handle = init.handle();
@@ -47,11 +48,11 @@ pub fn supervise(
         while let Some(signal) = signals.next()? {
             match (&console, signal) {
                 (Some(master), libc::SIGWINCH) => drop(terminal::copy_size(master)),
-                _ => drop(Signal::from_named_raw(signal).map(|signal| init.signal(signal))),
+                _ => ended_by = forward(init, signal).or(ended_by),
             }
         }
         if ready[2] || ready[3] {
-            watch.news().iter().for_each(|line| eprintln!("nicdock: {line}"));
+            watch.news().iter().for_each(notice);
         }
         if ready.get(4) == Some(&true) && !relay_output(&mut console) {
             console = None;
@@ -63,9 +64,23 @@ pub fn supervise(
             && let Some(status) = init.try_wait()?
         {
             while relay_output(&mut console) {}
-            return Ok(status);
+            return Ok(ended_by.filter(|_| status == KILLED).map_or(status, |signal| 128 + signal));
         }
     }
+}
+
+/// 128 + SIGKILL.
+const KILLED: i32 = 137;
+
+/// Passes a signal on. The kernel lets no signal end the first process of a PID namespace unless that has a handler
+/// (pid_namespaces(7)); where a plain run would have ended, the program is killed, and the signal given back.
+fn forward(init: &Process, signal: i32) -> Option<i32> {
+    let ends = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+    if ends.contains(&signal) && !init.has_a_say_in(signal) {
+        return init.signal(Signal::KILL).ok().map(|()| signal);
+    }
+    let _ = Signal::from_named_raw(signal).map(|signal| init.signal(signal));
+    None
 }
 
 /// Copies what the program printed; `false` when its terminal is closed.

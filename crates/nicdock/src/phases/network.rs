@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Doing, PhaseError, port, soft_rdma};
 use crate::kernel::rtnl::{Link, Rtnl};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
+use crate::say::notice;
 
 /// How long a link that had a carrier on the host may take to have it again (autonegotiation).
 const CARRIER_WAIT: Duration = Duration::from_secs(15);
@@ -139,7 +140,7 @@ fn wait_for_carrier(inside: &mut Rtnl, name: &str) -> Result<(), PhaseError> {
                 .with_advice("it had one on the host: look at the cable and the switch"));
         }
         if !told && begin.elapsed() > Duration::from_secs(1) {
-            eprintln!("nicdock: waiting for the link of {name}");
+            notice(format_args!("waiting for the link of {name}"));
             told = true;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Doing, PhaseError};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
+use crate::say::notice;
 
 /// Autonegotiation takes seconds; what is not there by then does not come.
 const READY_WAIT: Duration = Duration::from_secs(15);
@@ -45,7 +46,7 @@ pub fn wait_until_ready(grant: &Grant, rdma: &RdmaGrant) -> Result<(), PhaseErro
             .with_advice("DOWN is a link without carrier: look at the cable and the switch; INIT is a usNIC without IPv4"));
         }
         if !told && begin.elapsed() > Duration::from_secs(1) {
-            eprintln!("nicdock: waiting for {}: {lacks}", device.name);
+            notice(format_args!("waiting for {}: {lacks}", device.name));
             told = true;
         }
         std::thread::sleep(Duration::from_millis(5));

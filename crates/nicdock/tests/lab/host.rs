@@ -22,7 +22,7 @@ pub fn prepare() {
 }
 
 /// Waits until nothing on the host is in transition any more.
-fn settle() {
+pub fn settle() {
     for _ in 0..60 {
         let addresses = json(&["ip", "-j", "address"], &[]);
         if !addresses.contains("tentative") && !addresses.contains("NO-CARRIER") {

@@ -13,12 +13,14 @@ pub const TESTS: &[Test] = &[
     ("the_nic_is_back_after_kill_9_of_nicdock", kill_nicdock, |_| true),
     ("the_next_run_gives_back_what_a_killed_nicdock_held", next_run, |_| true),
     ("signals_are_forwarded", forwarded, |_| true),
+    ("the_program_starts_with_no_signal_blocked_or_ignored", signal_state, |_| true),
     ("standard_input_and_output_pass_through", streams, |_| true),
     ("a_terminal_is_given_on_request", terminal, |_| true),
     ("volumes_environment_and_working_directory_are_as_asked", options, |_| true),
     ("the_program_starts_when_the_link_is_up_again", slow_link, |_| true),
     ("a_bundle_runs_and_cannot_weaken_the_plan", bundle, |_| true),
     ("two_nics_are_given_together", two_nics, |_| true),
+    ("a_moved_soft_roce_is_back_after_kill_9_of_nicdock", kill_soft_roce, Lab::moves_soft_roce),
 ];
 
 fn exit_status(_: &Lab) -> Result<(), Failed> {
@@ -47,6 +49,12 @@ fn kill_nicdock(_: &Lab) -> Result<(), Failed> {
     expect(text.contains("eth3"), text)
 }
 
+fn kill_soft_roce(_: &Lab) -> Result<(), Failed> {
+    let mut running = Running::start("rxe1", &[], "sleep 90004; true")?;
+    running.kill_supervisor()?;
+    succeed(&["reconcile"]).map(drop)
+}
+
 fn next_run(_: &Lab) -> Result<(), Failed> {
     let mut running = Running::start("eth3", &["--as", "other0"], "sleep 90003; true")?;
     running.kill_supervisor()?;
@@ -59,7 +67,28 @@ fn forwarded(_: &Lab) -> Result<(), Failed> {
     std::thread::sleep(std::time::Duration::from_secs(1));
     kill(i32::try_from(running.0.id())?, "USR1")?;
     let status = running.wait()?;
-    expect(status == Some(9), format!("{status:?}"))
+    expect(status == Some(9), format!("{status:?}"))?;
+    // A program without a handler ends as in a plain run, though it is the first of its PID namespace.
+    let running = Running::start("eth3", &[], "exec sleep 90005")?;
+    eventually("the program runs", || sleeping("90005").is_some())?;
+    kill(i32::try_from(running.0.id())?, "TERM")?;
+    let status = running.wait()?;
+    expect(status == Some(143), format!("{status:?}"))
+}
+
+fn signal_state(_: &Lab) -> Result<(), Failed> {
+    let text = succeed(&[
+        "run",
+        "--nic",
+        "eth3",
+        "--host-root",
+        "--",
+        "grep",
+        "-E",
+        "^Sig(Blk|Ign)",
+        "/proc/self/status",
+    ])?;
+    expect(text == "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", text)
 }
 
 fn slow_link(_: &Lab) -> Result<(), Failed> {
@@ -154,7 +183,7 @@ fn two_nics(_: &Lab) -> Result<(), Failed> {
     expect(output.status.code() == Some(125), "one NIC for two selectors")
 }
 
-fn kill(pid: i32, signal: &str) -> Result<(), Failed> {
+pub fn kill(pid: i32, signal: &str) -> Result<(), Failed> {
     let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status()?;
     expect(status.success(), format!("kill -{signal} {pid}"))
 }

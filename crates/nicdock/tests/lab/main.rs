@@ -9,18 +9,28 @@ mod nicdock;
 mod probe;
 mod refusal;
 mod selection;
+mod sharing;
+mod usnic;
+mod usnic_faults;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Where this boot runs, as the lab says.
 pub struct Lab {
     pub kernel: String,
+    /// Virtual Cisco VICs. A lab has them for usNIC's tests, or four other NICs for all others.
+    pub vics: u8,
 }
 
 impl Lab {
     /// Whether soft-RoCE works inside a network namespace, so that its netdev can move.
     pub fn moves_soft_roce(&self) -> bool {
         !self.kernel.starts_with("6.")
+    }
+
+    /// Whether usNIC's stock driver can register memory, without which nothing is sent (lab/vic/README.md).
+    pub fn usnic_sends(&self) -> bool {
+        self.kernel.starts_with("6.")
     }
 }
 
@@ -32,16 +42,25 @@ fn main() -> std::process::ExitCode {
         return probe::run(&args.collect::<Vec<_>>());
     }
     let arguments = Arguments::from_args();
-    let lab = std::env::var("NICDOCK_LAB_KERNEL").ok().map(|kernel| &*Box::leak(Box::new(Lab { kernel })));
-    if lab.is_none() {
-        eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
-    } else {
-        host::prepare();
+    let vics = std::env::var("NICDOCK_LAB_VICS").ok().and_then(|vics| vics.parse().ok()).unwrap_or(0);
+    let lab =
+        std::env::var("NICDOCK_LAB_KERNEL").ok().map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics })));
+    match lab {
+        None => {
+            eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here")
+        }
+        Some(lab) if lab.vics == 0 => host::prepare(),
+        Some(_) => {}
     }
-    let tests: Vec<Test> = [isolation::TESTS, lifecycle::TESTS, refusal::TESTS, selection::TESTS].concat();
-    let trials = tests.into_iter().map(|(name, test, applies)| {
-        let runs = lab.is_some_and(applies);
+    let with =
+        |vics: bool, tests: &[&[Test]]| tests.concat().into_iter().map(move |test| (vics, test)).collect();
+    let nics: Vec<(bool, Test)> =
+        with(false, &[isolation::TESTS, lifecycle::TESTS, refusal::TESTS, selection::TESTS, sharing::TESTS]);
+    let usnics: Vec<(bool, Test)> = with(true, &[usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]]);
+    let trials = nics.into_iter().chain(usnics).map(|(needs_vics, (name, test, applies))| {
+        let runs = lab.is_some_and(|lab| needs_vics == (lab.vics > 0) && applies(lab));
         Trial::test(name, move || match lab {
+            Some(lab) if name == usnic_faults::UNPLUG.0 => test(lab),
             Some(lab) => host::unchanged_by(|| test(lab)),
             None => Ok(()),
         })

@@ -46,9 +46,14 @@ pub struct Running(pub Child);
 impl Running {
     /// Starts a container and waits until its program runs.
     pub fn start(nic: &str, more: &[&str], script: &str) -> Result<Self, Failed> {
+        Self::with(&[&["--nic", nic], more].concat(), script)
+    }
+
+    /// The same, with whatever says which NIC.
+    pub fn with(options: &[&str], script: &str) -> Result<Self, Failed> {
         let script = format!("echo ready; {script}");
-        let mut args = vec!["run", "--nic", nic, "--host-root"];
-        args.extend(more);
+        let mut args = vec!["run", "--host-root"];
+        args.extend(options);
         args.extend(["--", "sh", "-c", &script]);
         let mut this = Self(command(&args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
         let mut line = String::new();
@@ -57,9 +62,28 @@ impl Running {
         if line.trim() == "ready" { Ok(this) } else { Err("the container did not start".into()) }
     }
 
+    /// The same, with standard error to be read.
+    pub fn with_errors(options: &[&str], script: &str) -> Result<Self, Failed> {
+        let mut args = vec!["run", "--host-root"];
+        args.extend(options);
+        args.extend(["--", "sh", "-c", script]);
+        Ok(Self(command(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?))
+    }
+
     /// The exit status of nicdock.
     pub fn wait(mut self) -> Result<Option<i32>, Failed> {
         Ok(self.0.wait()?.code())
+    }
+
+    /// Sends a signal to the container's first process, whose command line has `part`.
+    pub fn signal(&self, signal: &str, part: &str) -> Result<(), Failed> {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.0.id()))?;
+        let has = |pid: &&str| {
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
+        };
+        let pid = children.split_whitespace().find(has).ok_or("no such process")?;
+        crate::lifecycle::kill(pid.parse()?, signal)
     }
 
     /// Kills nicdock itself, as nothing can be caught of.

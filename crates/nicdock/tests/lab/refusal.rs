@@ -4,7 +4,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{Running, expect, fail};
+use crate::nicdock::{Running, command, eventually, expect, fail};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("a_capability_that_opens_a_way_needs_weaken", capability, |_| true),
     ("a_root_with_links_for_its_mount_points_is_refused", hostile_root, |_| true),
     ("volumes_that_show_the_hosts_devices_are_refused", volumes, |_| true),
+    ("a_netdev_renamed_after_the_plan_is_refused_and_left_alone", renamed, |_| true),
     ("run_needs_root", not_root, |_| true),
     ("a_wrong_command_line_ends_with_2", usage, |_| true),
 ];
@@ -106,6 +107,37 @@ fn volumes(_: &Lab) -> Result<(), Failed> {
         )?;
     }
     Ok(())
+}
+
+/// The ledger's lock is between the plan and what is done.
+fn renamed(_: &Lab) -> Result<(), Failed> {
+    std::fs::create_dir_all("/run/nicdock/leases")?;
+    let lock = std::fs::File::create("/run/nicdock/leases/.lock")?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    let child = command(&["run", "--nic", "eth3", "--host-root", "--", "true"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    // "1: -> FLOCK ADVISORY WRITE PID …" (proc_locks(5)): it waits.
+    let waits = format!(" {} ", child.id());
+    eventually("nicdock waits for the ledger", || {
+        std::fs::read_to_string("/proc/locks")
+            .is_ok_and(|locks| locks.lines().any(|line| line.contains("->") && line.contains(&waits)))
+    })?;
+    let rename = |from: &str, to: &str| {
+        let script = format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n");
+        std::process::Command::new("sh").args(["-c", &format!("printf '{script}' | ip -batch -")]).status()
+    };
+    rename("eth3", "renamed3")?;
+    drop(lock);
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let routes = "ip address add 10.77.4.1/24 dev eth3; ip address add fd77:4::1/64 dev eth3 nodad; \
+                  ip route add 10.99.0.0/16 via 10.77.4.9";
+    let still = std::path::Path::new("/sys/class/net/renamed3").exists();
+    rename("renamed3", "eth3")?;
+    std::process::Command::new("sh").args(["-c", routes]).stderr(std::process::Stdio::null()).status()?;
+    expect(still, "the renamed netdev was touched")?;
+    expect(output.status.code() == Some(125) && text.contains("eth3") && text.contains("renamed"), text)
 }
 
 fn not_root(_: &Lab) -> Result<(), Failed> {

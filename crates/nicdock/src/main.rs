@@ -8,6 +8,8 @@ mod listing;
 mod phases;
 mod plan;
 mod request;
+#[allow(dead_code, reason = "asked by the plan and by probe")]
+mod usnic;
 mod view;
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ mod lease;
 mod listing;
 mod phases;
 mod plan;
+mod probe;
 mod request;
-#[allow(dead_code, reason = "asked by the plan and by probe")]
 mod usnic;
 mod view;
 

@@ -7,6 +7,7 @@ mod isolation;
 mod lifecycle;
 mod nicdock;
 mod probe;
+mod probing;
 mod refusal;
 mod selection;
 
@@ -38,7 +39,8 @@ fn main() -> std::process::ExitCode {
     } else {
         host::prepare();
     }
-    let tests: Vec<Test> = [isolation::TESTS, lifecycle::TESTS, refusal::TESTS, selection::TESTS].concat();
+    let tests: Vec<Test> =
+        [isolation::TESTS, lifecycle::TESTS, probing::TESTS, refusal::TESTS, selection::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test, applies)| {
         let runs = lab.is_some_and(applies);
         Trial::test(name, move || match lab {

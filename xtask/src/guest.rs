@@ -7,6 +7,7 @@ mod modules;
 mod nics;
 mod ports;
 mod rxe;
+mod usnic;
 mod wait;
 
 use crate::lab::job::Job;
@@ -37,19 +38,25 @@ fn make_and_run(job: &Path, control: &mut File) -> Result<u8> {
     filesystems::mount(&job)?;
     cgroups::mount(job.cgroup)?;
     rustix::system::sethostname(b"lab")?;
+    let (nics, vics) = (nics::nics(job.nics), nics::vics(job.vics));
     // RDMA's modules do not wait for the NICs', and NICs take seconds to find their link: side by side.
     std::thread::scope(|scope| -> Result<()> {
         let rdma = scope.spawn(|| modules::load(&job.rdma_modules));
         modules::load(&job.nic_modules)?;
-        nics::configure(job.nics)?;
+        nics::name(&nics.iter().chain(&vics).collect::<Vec<_>>())?;
+        nics::set_up(&nics)?;
         rdma.join().expect("loading modules does not panic")
     })?;
+    usnic::load(&job.usnic_modules, &vics)?;
+    nics::set_up(&vics)?;
     if job.rxe {
-        rxe::add(job.nics)?;
+        rxe::add(&nics)?;
     }
-    nics::await_link(job.nics)?;
+    nics::await_link(&nics)?;
     if job.rxe {
-        rxe::await_active(job.nics)?;
+        rxe::await_active(&nics)?;
     }
+    nics::await_link(&vics)?;
+    usnic::await_active(&vics)?;
     command::run(&job, || Ok(control.write_all(b"start now\n")?))
 }

@@ -1,18 +1,17 @@
 //! The lab's kernels: stock Debian ones, downloaded and unpacked but never installed, kept in `target/lab/kernels`.
 
-mod archive;
 mod choose;
 mod image;
 pub mod modules;
-mod sources;
 mod unpack;
 
+use crate::debian::{Archive, Lists};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// A line of kernels. The exact version is whatever its Debian suite offers when it is fetched.
@@ -101,7 +100,7 @@ fn fetch(line: Line) -> Result<Kernel> {
     eprintln!("lab: fetching kernel {} (Debian {})", line.name(), line.suite());
     let work = directory(&format!("linux-{}.partial", line.name()));
     drop(fs::remove_dir_all(&work));
-    let archive = archive::Archive::open(line.suite(), &work.join("apt"))?;
+    let archive = Archive::open(line.suite(), Lists::Packages, &work.join("apt"))?;
     let packages = download(line, &archive, &work.join("debs"))?;
     let release = unpack::unpack(&packages, &work)?;
     for finished in ["apt", "debs"] {
@@ -114,9 +113,9 @@ fn fetch(line: Line) -> Result<Kernel> {
 }
 
 /// Downloads the newest kernel that the mirror really hands out: lists sometimes name what is already gone.
-fn download(line: Line, archive: &archive::Archive, into: &std::path::Path) -> Result<Vec<PathBuf>> {
+fn download(line: Line, archive: &Archive, into: &Path) -> Result<Vec<PathBuf>> {
     const ATTEMPTS: usize = 4;
-    let names = archive.package_names()?;
+    let names = archive.package_names("linux-")?;
     let mut refusals = Vec::new();
     for candidate in choose::candidates(&names, line.version_prefix()).iter().take(ATTEMPTS) {
         match archive.download(&candidate.packages, into) {

@@ -12,8 +12,9 @@ mod terminal;
 
 use crate::cargo::{self, Profile};
 use crate::kernels::{self, Kernel, Line, modules};
+use crate::vic::{self, MAX_VFS, MAX_VICS};
 use accelerator::Accelerator;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use console::Console;
 use initramfs::Initramfs;
 use job::{Cgroup, Job};
@@ -30,7 +31,13 @@ const BUSYBOX: &str = "/bin/busybox";
 /// What the first process needs before it sees the host's files, and the channels.
 const EARLY_MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay"];
 const NIC_MODULES: [&str; 2] = ["e1000e", "virtio_net"];
-const RDMA_MODULES: [&str; 4] = ["ib_uverbs", "ib_umad", "rdma_ucm", "rdma_rxe"];
+/// A VIC's netdev, and after that its RDMA device.
+const VIC_MODULE: &str = "enic";
+const USNIC_MODULE: &str = "usnic_verbs";
+const RXE_MODULES: [&str; 4] = ["ib_uverbs", "ib_umad", "rdma_ucm", "rdma_rxe"];
+
+/// VICs take the place of a fifteenth.
+const MAX_NICS_BESIDE_VICS: u8 = 14;
 
 /// The status that says the lab failed, not the command in it.
 const LAB_FAILED: u8 = 125;
@@ -40,13 +47,19 @@ pub struct Options {
     /// Which kernel: the newest of this line that Debian has when it is first used
     #[arg(long, value_enum, default_value = "6.1")]
     kernel: Line,
-    /// How many NICs on the one switch: eth0 (e1000e), eth1 (virtio), eth2 (e1000e), …
+    /// How many NICs on the one switch: eth0 (e1000e), eth1 (virtio), eth2 (e1000e), … (with --vic: at most 14)
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=15))]
     nics: u8,
     /// Control groups as systemd would mount them
     #[arg(long, value_enum, default_value = "v2")]
     cgroup: Cgroup,
-    /// No soft-RoCE devices, and none of RDMA's modules
+    /// How many virtual Cisco VICs, with a usNIC each, beside the NICs: vic0, vic1, … (implies --iommu)
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_VICS)))]
+    vic: u8,
+    /// How many VFs a VIC has: the programs that can use its usNIC at once
+    #[arg(long, value_name = "V", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_VFS)))]
+    vfs: u8,
+    /// No soft-RoCE devices, and none of RDMA's modules but what a VIC needs
     #[arg(long)]
     no_rxe: bool,
     /// An IOMMU, so that PCI functions have IOMMU groups
@@ -90,8 +103,12 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn try_run(options: &Options) -> Result<u8> {
+    if options.vic > 0 && options.nics > MAX_NICS_BESIDE_VICS {
+        bail!("with --vic there is room for {MAX_NICS_BESIDE_VICS} other NICs");
+    }
     let kernel = kernels::obtain(options.kernel)?;
     let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
+    let built = (options.vic > 0).then(vic::build).transpose()?;
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     if !options.no_build {
         cargo::build("nicdock", profile)?;
@@ -100,19 +117,21 @@ fn try_run(options: &Options) -> Result<u8> {
     let run_dir = run_dir::create()?;
     let out = options.out.clone().unwrap_or_else(|| run_dir.path().join("out"));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let job = job(options, &kernel, profile)?;
+    let job = job(options, &kernel, profile, built.as_ref())?;
     let initramfs = run_dir.path().join("initramfs");
     write_initramfs(&kernel, &job, &initramfs)?;
 
     let mut console = Console::create(kernel.line.name())?;
     let machine = Machine {
-        qemu: QEMU.into(),
+        qemu: built.map_or_else(|| QEMU.into(), |built| built.qemu),
         accelerator,
         kernel: kernel.image(),
         initramfs,
         append: options.append.clone(),
-        iommu: options.iommu,
+        iommu: options.iommu || options.vic > 0,
         nics: options.nics,
+        vics: options.vic,
+        vfs: options.vfs,
         out: fs::canonicalize(&out)?,
         sockets: run_dir.path().to_owned(),
         console: console.file().to_owned(),
@@ -131,36 +150,42 @@ fn try_run(options: &Options) -> Result<u8> {
     Ok(outcome.status)
 }
 
-fn job(options: &Options, kernel: &Kernel, profile: Profile) -> Result<Job> {
+fn job(options: &Options, kernel: &Kernel, profile: Profile, built: Option<&vic::Built>) -> Result<Job> {
     let terminal = terminal::size();
     let cwd = std::env::current_dir().context("cannot tell the current directory")?;
     let mut keep = vec![crate::workspace::root(), cargo::output_dir(profile), cwd.clone()];
     keep.retain(|dir| dir.exists());
-    let rdma_modules = if options.no_rxe { Vec::new() } else { modules::load_order(kernel, &RDMA_MODULES)? };
+    let load_order = |modules: &[&str], wanted: bool| {
+        if wanted { modules::load_order(kernel, modules) } else { Ok(Vec::new()) }
+    };
+    let vics = options.vic > 0;
+    let nic_modules = [NIC_MODULES.as_slice(), if vics { &[VIC_MODULE] } else { &[] }].concat();
     Ok(Job {
         cgroup: options.cgroup,
         nics: options.nics,
+        vics: options.vic,
         rxe: !options.no_rxe,
         terminal,
         modules_dir: kernel.modules(),
-        nic_modules: modules::load_order(kernel, &NIC_MODULES)?,
-        rdma_modules,
+        nic_modules: load_order(&nic_modules, true)?,
+        rdma_modules: load_order(&RXE_MODULES, !options.no_rxe)?,
+        usnic_modules: load_order(&[USNIC_MODULE], vics)?,
         keep,
         cwd,
-        env: environment(options, profile),
+        env: environment(options, profile, built),
         argv: if options.command.is_empty() { vec!["bash".into()] } else { options.command.clone() },
     })
 }
 
 /// A login's environment, not the caller's: of that only what is nicdock's, Rust's or the terminal's.
-fn environment(options: &Options, profile: Profile) -> Vec<OsString> {
+fn environment(options: &Options, profile: Profile, built: Option<&vic::Built>) -> Vec<OsString> {
     let inherited = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
         name == "TERM" || name.starts_with("NICDOCK_") || name.starts_with("RUST_")
     });
     let mut path = cargo::output_dir(profile).into_os_string();
     path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    let own: [(OsString, OsString); 8] = [
+    let mut own: Vec<(OsString, OsString)> = vec![
         ("PATH".into(), path),
         ("HOME".into(), "/root".into()),
         ("USER".into(), "root".into()),
@@ -169,7 +194,16 @@ fn environment(options: &Options, profile: Profile) -> Vec<OsString> {
         ("NICDOCK_LAB_KERNEL".into(), options.kernel.name().into()),
         ("NICDOCK_LAB_CGROUP".into(), options.cgroup.name().into()),
         ("NICDOCK_LAB_NICS".into(), options.nics.to_string().into()),
+        ("NICDOCK_LAB_VICS".into(), options.vic.to_string().into()),
     ];
+    if let Some(built) = built {
+        own.extend([
+            ("NICDOCK_LAB_VFS".into(), options.vfs.to_string().into()),
+            ("NICDOCK_LAB_LIBFABRIC".into(), built.libfabric.clone().into()),
+            ("NICDOCK_LAB_VIC_TEST".into(), built.test.clone().into()),
+            ("NICDOCK_LAB_KNOB".into(), vic::knob().into()),
+        ]);
+    }
     let all = inherited.chain(own);
     all.map(|(name, value)| [name, value].join(std::ffi::OsStr::new("="))).collect()
 }

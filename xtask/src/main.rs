@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod compare;
+mod debian;
 mod demo;
 mod guest;
 mod kernels;
@@ -10,6 +11,7 @@ mod lab;
 mod process;
 mod setup;
 mod test;
+mod vic;
 mod workspace;
 
 use clap::Parser;

@@ -1,7 +1,9 @@
 //! Running other programs, with errors that show what was run and what it said.
 
 use anyhow::{Context, Result, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -22,6 +24,50 @@ pub fn capture(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a long build with all its output in a file, and says `WHAT: 10 %` and so on where it prints ninja's `[done/all]`.
+pub fn logged(command: &mut Command, what: &str, log: &Path) -> Result<()> {
+    let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file.try_clone()?)
+        .spawn()
+        .with_context(|| format!("cannot start {}", show(command)))?;
+    let mut shown = 0;
+    for line in BufReader::new(child.stdout.take().context("no pipe")?).split(b'\n') {
+        let line = line?;
+        file.write_all(&[&line[..], b"\n"].concat())?;
+        if let Some(tenths) = tenths_done(&String::from_utf8_lossy(&line)).filter(|&tenths| tenths > shown) {
+            shown = tenths;
+            eprintln!("{what}: {tenths}0 %");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        let said = std::fs::read(log).unwrap_or_default();
+        bail!(
+            "{what} failed ({status}); all it said is in {}\n{}",
+            log.display(),
+            tail(&String::from_utf8_lossy(&said), TAIL)
+        );
+    }
+    Ok(())
+}
+
+/// Small builds finish before anybody wonders: only those of more than a hundred steps are shown.
+fn tenths_done(line: &str) -> Option<u32> {
+    let (done, all) = line.strip_prefix('[')?.split_once(']')?.0.split_once('/')?;
+    let (done, all): (u32, u32) = (done.trim().parse().ok()?, all.parse().ok()?);
+    (all > 100).then(|| 10 * done / all)
+}
+
+/// A program that leaves the machine's other work its share.
+pub fn niced(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10"]).arg(program);
+    command
 }
 
 /// The command line as a person would type it, near enough to find it again.
@@ -45,4 +91,24 @@ pub fn in_lab(options: &[&str], command: &[OsString]) -> Result<ExitCode> {
     let status = lab.status().context("cannot start the lab")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_from_ninja_of_long_builds_only() {
+        assert_eq!(tenths_done("[671/1342] Compiling C object x.o"), Some(5));
+        assert_eq!(tenths_done("[3/4] Linking"), None);
+        assert_eq!(tenths_done("cc -c x.c"), None);
+    }
+
+    #[test]
+    fn a_failure_repeats_what_was_said() {
+        let error = capture(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("out\nerr") && error.contains('3'));
+    }
 }

@@ -1,16 +1,16 @@
 //! Soft-RoCE devices: rxe0 on eth0, and so on.
 
-use super::{nics, wait};
+use super::nics::Nic;
+use super::wait;
 use anyhow::{Context, Result, bail};
-use std::fs;
 use std::process::Command;
 
-pub fn add(count: u8) -> Result<()> {
-    for (index, netdev) in (1..=count).map(nics::name).enumerate() {
+pub fn add(nics: &[Nic]) -> Result<()> {
+    for (index, Nic { name: netdev, .. }) in nics.iter().enumerate() {
         let name = format!("rxe{index}");
         let mut rdma = Command::new("rdma");
         let status = rdma
-            .args(["link", "add", &name, "type", "rxe", "netdev", &netdev])
+            .args(["link", "add", &name, "type", "rxe", "netdev", netdev])
             .status()
             .context("cannot start rdma")?;
         if !status.success() {
@@ -21,12 +21,6 @@ pub fn add(count: u8) -> Result<()> {
 }
 
 /// A device's port follows its NIC's carrier.
-pub fn await_active(count: u8) -> Result<()> {
-    for index in 0..count {
-        let state = format!("/sys/class/infiniband/rxe{index}/ports/1/state");
-        wait::until(&format!("rxe{index} is active"), 10, || {
-            fs::read_to_string(&state).is_ok_and(|text| text.contains("ACTIVE"))
-        })?;
-    }
-    Ok(())
+pub fn await_active(nics: &[Nic]) -> Result<()> {
+    (0..nics.len()).try_for_each(|index| wait::until_active(&format!("rxe{index}")))
 }

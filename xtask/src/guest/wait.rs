@@ -14,3 +14,11 @@ pub fn until(what: &str, seconds: u64, ready: impl Fn() -> bool) -> Result<()> {
     }
     Ok(())
 }
+
+/// Until the port of an RDMA device is active.
+pub fn until_active(device: &str) -> Result<()> {
+    let state = format!("/sys/class/infiniband/{device}/ports/1/state");
+    until(&format!("{device} is active"), 10, || {
+        std::fs::read_to_string(&state).is_ok_and(|text| text.contains("ACTIVE"))
+    })
+}

@@ -34,14 +34,16 @@ pub struct Size {
 pub struct Job {
     pub cgroup: Cgroup,
     pub nics: u8,
+    pub vics: u8,
     pub rxe: bool,
     /// The command gets a terminal of this size, or else plain pipes.
     pub terminal: Option<Size>,
     /// Becomes `/lib/modules`.
     pub modules_dir: PathBuf,
-    /// Kernel modules of the NICs, in load order, and those of RDMA.
+    /// Kernel modules of the NICs, in load order; those of soft-RoCE; and those that need the VICs' netdevs.
     pub nic_modules: Vec<PathBuf>,
     pub rdma_modules: Vec<PathBuf>,
+    pub usnic_modules: Vec<PathBuf>,
     /// Directories of the host that must stay visible when the guest's own `/tmp` hides them.
     pub keep: Vec<PathBuf>,
     pub cwd: PathBuf,
@@ -56,6 +58,7 @@ impl Job {
         let mut fields = Fields(Vec::new());
         fields.put("cgroup", self.cgroup.name());
         fields.put("nics", self.nics.to_string());
+        fields.put("vics", self.vics.to_string());
         fields.put("rxe", self.rxe.to_string());
         if let Some(Size { rows, columns }) = self.terminal {
             fields.put("terminal", format!("{rows}x{columns}"));
@@ -63,6 +66,7 @@ impl Job {
         fields.put("modules-dir", &self.modules_dir);
         fields.put_all("nic-module", &self.nic_modules);
         fields.put_all("rdma-module", &self.rdma_modules);
+        fields.put_all("usnic-module", &self.usnic_modules);
         fields.put_all("keep", &self.keep);
         fields.put("cwd", &self.cwd);
         fields.put_all("env", &self.env);
@@ -84,11 +88,13 @@ impl Job {
         Ok(Self {
             cgroup: Cgroup::from_str(&text("cgroup")?, false).map_err(anyhow::Error::msg)?,
             nics: text("nics")?.parse()?,
+            vics: text("vics")?.parse()?,
             rxe: text("rxe")?.parse()?,
             terminal: all("terminal").next().map(|size| parse_size(&size.to_string_lossy())).transpose()?,
             modules_dir: one("modules-dir")?.into(),
             nic_modules: all("nic-module").map(PathBuf::from).collect(),
             rdma_modules: all("rdma-module").map(PathBuf::from).collect(),
+            usnic_modules: all("usnic-module").map(PathBuf::from).collect(),
             keep: all("keep").map(PathBuf::from).collect(),
             cwd: one("cwd")?.into(),
             env: all("env").collect(),
@@ -130,11 +136,13 @@ mod tests {
         let job = Job {
             cgroup: Cgroup::V1,
             nics: 3,
+            vics: 2,
             rxe: false,
             terminal: Some(Size { rows: 40, columns: 132 }),
             modules_dir: "/k/lib/modules".into(),
             nic_modules: vec!["/k/e1000e.ko".into(), "/k/virtio_net.ko".into()],
             rdma_modules: vec![],
+            usnic_modules: vec!["/k/usnic_verbs.ko".into()],
             keep: vec!["/tmp/work".into()],
             cwd: "/a dir/with\nlines".into(),
             env: vec!["A=b=c".into(), "EMPTY=".into()],

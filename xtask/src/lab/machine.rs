@@ -1,6 +1,7 @@
 //! The virtual machine, as QEMU's command line. Pure: a description in, words out.
 
 use super::accelerator::Accelerator;
+use crate::vic;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub struct Machine {
     pub append: Vec<String>,
     pub iommu: bool,
     pub nics: u8,
+    /// VICs, each with so many VFs. They need a QEMU that knows them, and the IOMMU.
+    pub vics: u8,
+    pub vfs: u8,
     /// A host directory, read and written as `/lab`.
     pub out: PathBuf,
     /// Holds the channels' sockets.
@@ -47,6 +51,7 @@ impl Machine {
         line.share(HOST_SHARE, Path::new("/"), true);
         line.share(OUT_SHARE, &self.out, false);
         (1..=self.nics).for_each(|nic| line.nic(nic));
+        (1..=self.vics).for_each(|vic| line.0.extend(vic::vic_args(vic, self.vfs).map(OsString::from)));
         line.0
     }
 
@@ -84,6 +89,9 @@ impl Line {
         self.add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", board]);
         self.add(machine.accelerator.arguments());
         self.add(&["-smp", "2", "-m", "3072"]);
+        if machine.vics > 0 {
+            self.0.extend(vic::machine_args().map(OsString::from));
+        }
         if machine.iommu {
             // Before every other device: those that come earlier escape it.
             self.add(&["-device", "intel-iommu,intremap=on"]);
@@ -106,6 +114,9 @@ impl Line {
         for name in CHANNELS {
             self.add_path("-chardev", &format!("socket,id={name},path="), &machine.sockets.join(name), "");
             self.add(&["-device", &format!("virtserialport,chardev={name},name={name}")]);
+        }
+        if machine.vics > 0 {
+            self.0.extend(vic::qmp_port_args(&machine.sockets.join("qmp")));
         }
     }
 
@@ -144,6 +155,8 @@ mod tests {
             append: vec!["debug".into()],
             iommu: false,
             nics: 2,
+            vics: 0,
+            vfs: 4,
             out: "/out".into(),
             sockets: "/run".into(),
             console: "/console.log".into(),
@@ -181,6 +194,18 @@ mod tests {
         let first = words.iter().position(|word| word == "-device").expect("a device");
         assert!(words[first + 1].starts_with("intel-iommu"));
         assert!(words.iter().any(|word| word.contains("intel_iommu=on debug")));
+    }
+
+    #[test]
+    fn vics_come_after_the_nics_and_bring_the_monitor() {
+        let words = words(&Machine { vics: 2, ..machine() });
+        let at = |start: &str| words.iter().position(|word| word.starts_with(start)).expect(start);
+        assert!(
+            at("virtio-net-pci,") < at("cisco-vic,id=vic0,")
+                && at("cisco-vic,id=vic0,") < at("cisco-vic,id=vic1,")
+        );
+        assert!(at("virtio-serial-pci") < at("virtserialport,chardev=qmpport,"));
+        assert!(!self::words(&machine()).iter().any(|word| word.contains("qmp") || word == "-L"));
     }
 
     #[test]

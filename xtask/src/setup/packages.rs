@@ -14,12 +14,23 @@ const fn package(name: &'static str, why: &'static str) -> Package {
 /// Everything `cargo xtask setup` installs.
 pub const PACKAGES: &[Package] = &[
     // Building
-    package("gcc", "links Rust programs, compiles libbpf"),
-    package("make", "builds libbpf"),
-    package("pkg-config", "finds the libraries below"),
+    package("gcc", "links Rust programs, compiles the virtual VIC"),
+    package("libc6-dev", "gcc needs it"),
+    package("pkg-config", "finds libraries"),
     package("libseccomp-dev", "libcontainer: seccomp filters"),
-    package("libelf-dev", "libcontainer: the device cgroup of cgroup v2 is a BPF program (libbpf)"),
-    package("zlib1g-dev", "libelf needs it"),
+    // The virtual VIC: QEMU with that device, and libfabric with usNIC
+    package("ninja-build", "builds QEMU"),
+    package("python3-venv", "QEMU's configure, and the meson that it wants"),
+    package("libglib2.0-dev", "QEMU stands on it"),
+    package("libattr1-dev", "QEMU: the lab's shares of the host's files (9p)"),
+    package("libcap-ng-dev", "the same"),
+    package("make", "builds libfabric"),
+    package("autoconf", "prepares libfabric's sources"),
+    package("automake", "the same"),
+    package("libtool", "the same"),
+    package("libibverbs-dev", "libfabric's usnic provider"),
+    package("libnl-3-dev", "the same: it asks the kernel for routes"),
+    package("libnl-route-3-dev", "the same"),
     // The lab's machine
     package("qemu-system-x86", "the lab's machine"),
     package("busybox-static", "the lab's first process, before the host's files are there"),

@@ -1,19 +1,16 @@
 //! The programs of `lab/vic/tests/`, which prove the device from inside the guest.
 
+use super::lab_vic;
 use super::stamp::{Inputs, Stamp, is_kind, list};
-use super::tool::capture;
-use super::{lab_vic, packages};
-use anyhow::{Context, Result};
-use std::fs;
+use crate::process::capture;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const FLAGS: &[&str] = &["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"];
 
 /// `vic-test`, built from what `lab/vic/tests/` holds now.
-pub fn ensure_programs(cache: &Path) -> Result<PathBuf> {
-    let home = cache.join("vic");
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+pub fn ensure(home: &Path) -> Result<PathBuf> {
     let program = home.join("vic-test");
     let tests = lab_vic().join("tests");
     let sources = list(&tests, |file| is_kind(file, &["c"]))?;
@@ -25,7 +22,7 @@ pub fn ensure_programs(cache: &Path) -> Result<PathBuf> {
     if program.exists() && stamp.matches(&inputs) {
         return Ok(program);
     }
-    packages::install(packages::PROGRAMS)?;
+    crate::setup::run()?;
     capture(Command::new("gcc").args(FLAGS).arg("-o").arg(&program).args(&sources))?;
     stamp.record(&inputs)?;
     Ok(program)

@@ -1,13 +1,11 @@
 //! QEMU from Debian's source package, with `lab/vic`'s device and little else.
 
-use super::debian::Suite;
+use super::lab_vic;
 use super::sources::{Source, Tree};
 use super::stamp::{Inputs, Stamp, is_kind, list};
-use super::tool::{capture, logged, niced};
-use super::{lab_vic, packages};
+use crate::process::{capture, logged, niced};
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -44,60 +42,29 @@ const CONFIGURE: &[&str] = &[
     "--disable-pixman",
 ];
 
-/// Firmware: the package it comes from, and where it lies there.
-const FIRMWARE: &[(&str, &[&str])] = &[
-    ("seabios", &["usr/share/seabios/bios-256k.bin"]),
-    (
-        "qemu-system-data",
-        &[
-            "usr/share/qemu/qboot.rom",
-            "usr/share/qemu/kvmvapic.bin",
-            "usr/share/qemu/linuxboot_dma.bin",
-            "usr/share/qemu/multiboot_dma.bin",
-            "usr/share/qemu/pvh.bin",
-        ],
-    ),
-];
-
-/// A QEMU that knows `-device cisco-vic`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VicQemu {
-    pub binary: PathBuf,
-    /// Its firmware, for `-L`.
-    pub bios_dir: PathBuf,
-}
-
-/// The QEMU built from what `lab/vic/` holds now. Minutes the first time, seconds when the device has changed.
-///
-/// Fails when Debian's archive cannot be reached, a package cannot be installed, or the device does not compile.
-pub fn ensure_qemu(cache: &Path) -> Result<VicQemu> {
-    let home = cache.join("vic");
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-    let lock = File::create(home.join("qemu.lock"))?;
-    flock(&lock, FlockOperation::LockExclusive).context("cannot lock the QEMU build")?;
-
+/// The QEMU built from what `lab/vic/` holds now. Seconds when only the device has changed.
+pub fn ensure(home: &Path) -> Result<PathBuf> {
     let build = home.join("build");
-    let made = VicQemu { binary: build.join(TARGET), bios_dir: home.join("firmware") };
+    let binary = build.join(TARGET);
     let stamp = Stamp::at(home.join("qemu.stamp"));
-    if let Some(tree) = SOURCE.kept(&home)
-        && made.binary.exists()
+    if let Some(tree) = SOURCE.kept(home)
+        && binary.exists()
         && stamp.matches(&inputs(&tree)?)
     {
-        return Ok(made);
+        return Ok(binary);
     }
 
     let started = Instant::now();
-    packages::install(packages::QEMU)?;
-    let tree = SOURCE.obtain(&home)?;
+    crate::setup::run()?;
+    let tree = SOURCE.obtain(home)?;
     let inputs = inputs(&tree)?;
     prepare(&tree)?;
-    ensure_firmware(&home, &tree.suite, &made.bios_dir)?;
-    configure(&home, &tree, &build)?;
-    compile(&home, &build)?;
-    check(&made)?;
+    configure(home, &tree, &build)?;
+    compile(home, &build)?;
+    check(&binary)?;
     stamp.record(&inputs)?;
     eprintln!("vic: QEMU {} with cisco-vic, {:.0} s", tree.version, started.elapsed().as_secs_f64());
-    Ok(made)
+    Ok(binary)
 }
 
 fn device_files() -> Result<Vec<PathBuf>> {
@@ -162,60 +129,32 @@ fn without_line(text: &str, start: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.starts_with(start)).collect()
 }
 
-fn ensure_firmware(home: &Path, suite: &str, bios_dir: &Path) -> Result<()> {
-    let all = FIRMWARE.iter().flat_map(|(_, files)| *files);
-    if all.clone().all(|file| bios_dir.join(base_name(file)).exists()) {
-        return Ok(());
-    }
-    eprintln!("vic: fetching firmware");
-    fs::create_dir_all(bios_dir)?;
-    let suite = Suite::open(suite, &home.join("apt").join(suite))?;
-    let (download, unpacked) = (home.join("download"), home.join("unpacked"));
-    for (package, files) in FIRMWARE {
-        let deb = suite.package(package, &download)?;
-        drop(fs::remove_dir_all(&unpacked));
-        capture(Command::new("dpkg").arg("--extract").arg(deb).arg(&unpacked))?;
-        for file in *files {
-            fs::copy(unpacked.join(file), bios_dir.join(base_name(file)))
-                .with_context(|| format!("{package} has no {file}"))?;
-        }
-    }
-    fs::remove_dir_all(download)?;
-    fs::remove_dir_all(unpacked)?;
-    Ok(())
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 /// QEMU wants a newer meson than Debian 12 has: that of the Python package index, in an environment of its own.
-fn ensure_meson(home: &Path) -> Result<PathBuf> {
+fn install_meson(home: &Path) -> Result<PathBuf> {
     let venv = home.join("venv");
     let python = venv.join("bin/python3");
-    if !venv.join("bin/meson").exists() {
-        eprintln!("vic: installing meson");
-        capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", "meson>=1.5"]))?;
-    }
+    eprintln!("vic: installing meson");
+    capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", "meson>=1.5"]))?;
     Ok(python)
 }
 
 fn configure(home: &Path, tree: &Tree, build: &Path) -> Result<()> {
     let mut wanted = Inputs::default();
     wanted.words(CONFIGURE);
-    wanted.words(&[&tree.version]);
+    // meson writes absolute paths everywhere: a cache that was copied has a good QEMU, but cannot build another with it.
+    wanted.words(&[&tree.version, &build.to_string_lossy()]);
     let stamp = Stamp::at(build.join("configure.stamp"));
     if stamp.matches(&wanted) {
         return Ok(());
     }
-    let python = ensure_meson(home)?;
+    let python = install_meson(home)?;
     drop(fs::remove_dir_all(build));
     fs::create_dir_all(build)?;
     eprintln!("vic: configuring QEMU");
     let mut command = niced(tree.dir.join("configure"));
     command.arg(format!("--python={}", python.display())).args(CONFIGURE).current_dir(build);
-    logged(&mut command, "configuring QEMU", &home.join("configure.log"))?;
+    logged(&mut command, "vic: configuring QEMU", &home.join("configure.log"))?;
     stamp.record(&wanted)
 }
 
@@ -224,13 +163,13 @@ fn compile(home: &Path, build: &Path) -> Result<()> {
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut command = niced("ninja");
     command.arg(format!("-j{jobs}")).arg(TARGET).current_dir(build);
-    logged(&mut command, "building QEMU", &home.join("build.log"))
+    logged(&mut command, "vic: building QEMU", &home.join("build.log"))
 }
 
-fn check(made: &VicQemu) -> Result<()> {
-    let help = capture(Command::new(&made.binary).args(["-device", "cisco-vic,help"]))?;
+fn check(binary: &Path) -> Result<()> {
+    let help = capture(Command::new(binary).args(["-device", "cisco-vic,help"]))?;
     if !help.contains("num-vfs=") {
-        bail!("{} has no cisco-vic", made.binary.display());
+        bail!("{} has no cisco-vic", binary.display());
     }
     Ok(())
 }

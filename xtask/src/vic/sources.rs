@@ -1,7 +1,7 @@
 //! Upstream sources from Debian's source packages, unpacked once and kept.
 
-use super::debian::Suite;
-use super::tool::{capture, niced};
+use crate::debian::{Archive, Lists};
+use crate::process::{capture, niced};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,13 @@ pub struct Source {
 pub struct Tree {
     pub dir: PathBuf,
     pub version: String,
-    /// The suite that had them, for binary packages that go with them.
-    pub suite: String,
 }
 
 impl Source {
     /// The sources kept in `parent`, if they are there and complete.
     pub fn kept(&self, parent: &Path) -> Option<Tree> {
         let recorded = fs::read_to_string(self.record(parent)).ok()?;
-        let mut lines = recorded.lines().map(str::to_owned);
-        Some(Tree { version: lines.next()?, suite: lines.next()?, dir: self.dir(parent) })
+        Some(Tree { version: recorded.lines().next()?.to_owned(), dir: self.dir(parent) })
     }
 
     /// The sources in `parent`, fetched if they are not there.
@@ -37,7 +34,7 @@ impl Source {
             return Ok(tree);
         }
         let downloads = parent.join("download");
-        let (tarball, version, suite) = self.download(parent, &downloads)?;
+        let (tarball, version) = self.download(&downloads)?;
         let dir = self.dir(parent);
         drop(fs::remove_dir_all(&dir));
         fs::create_dir_all(&dir)?;
@@ -50,7 +47,7 @@ impl Source {
             .arg(&dir);
         capture(&mut unpack)?;
         fs::remove_dir_all(&downloads)?;
-        fs::write(self.record(parent), format!("{version}\n{suite}\n"))?;
+        fs::write(self.record(parent), format!("{version}\n"))?;
         self.kept(parent).context("the sources vanished")
     }
 
@@ -63,12 +60,12 @@ impl Source {
     }
 
     /// Lists sometimes name what the mirror no longer has: then the next version, then the next suite.
-    fn download(&self, parent: &Path, into: &Path) -> Result<(PathBuf, String, String)> {
+    fn download(&self, into: &Path) -> Result<(PathBuf, String)> {
         let mut refusals = Vec::new();
         for suite in self.suites {
             eprintln!("vic: fetching {} {}* from Debian {suite}", self.package, self.version);
-            match self.download_from(suite, parent, into) {
-                Ok((file, version)) => return Ok((file, version, (*suite).to_owned())),
+            match self.download_from(suite, into) {
+                Ok(downloaded) => return Ok(downloaded),
                 Err(refused) => refusals.push(format!("{suite}: {refused:#}")),
             }
         }
@@ -80,15 +77,12 @@ impl Source {
         )
     }
 
-    fn download_from(&self, suite: &str, parent: &Path, into: &Path) -> Result<(PathBuf, String)> {
-        let opened = Suite::open(suite, &parent.join("apt").join(suite))?;
+    fn download_from(&self, suite: &str, into: &Path) -> Result<(PathBuf, String)> {
+        let archive = Archive::open(suite, Lists::Sources, &into.join("apt"))?;
         let mut refusals = Vec::new();
-        for version in opened
-            .source_versions(self.package)?
-            .into_iter()
-            .filter(|version| version.starts_with(self.version))
-        {
-            match opened.upstream_tarball(self.package, &version, into) {
+        let versions = archive.source_versions(self.package)?;
+        for version in versions.into_iter().filter(|version| version.starts_with(self.version)) {
+            match archive.upstream_tarball(self.package, &version, &into.join("tarball")) {
                 Ok(file) => return Ok((file, version)),
                 Err(refused) => refusals.push(format!("{refused:#}")),
             }

@@ -1,0 +1,7 @@
+//! Debian's archive, of any suite: what the lab's kernels, its QEMU and its libfabric come from. The machine's own apt state
+//! is not touched.
+
+mod archive;
+mod mirror;
+
+pub use archive::{Archive, Lists};

@@ -39,7 +39,8 @@ pub fn ports(ports: &[(u8, PortAttributes)], usnic: bool) -> Verdict {
     let why = match state {
         Some(4 | 5) => return Ok(all),
         Some(2) if usnic => {
-            "the driver knows no IPv4 address of the netdev: give it one (ip address add), and it learns it at once"
+            "the driver knows no IPv4 address of the netdev, since it has none, or since one was deleted, which makes the \
+             driver forget the others: put the address on, or off and on again (ip address del, add)"
         }
         Some(1) if usnic || ethernet => {
             "the netdev is down or has no carrier: set it up (ip link set NETDEV up), check cable and switch"
@@ -76,14 +77,15 @@ pub fn usnic_gid(gids: &[(u32, Ipv6Addr)], netdev: Option<&Netdev>) -> Verdict {
     };
     let told = gid::usnic_address(*gid);
     let known: Vec<Ipv4Addr> = netdev.map(ipv4).unwrap_or_default();
-    if told.is_unspecified() {
+    if told.is_unspecified() && known.is_empty() {
         return Err("GID 0 tells no IPv4 address: give the netdev one (ip address add)".into());
     }
     if netdev.is_some() && !known.contains(&told) {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
         let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let takes = if told.is_unspecified() { "none".to_owned() } else { told.to_string() };
         return Err(format!(
-            "the driver takes {told} for the NIC's address, and the netdev has {has}: {again}"
+            "the NIC's address is {takes} for the driver, and the netdev has {has}: {again}"
         ));
     }
     Ok(format!("index 0: {}, which tells {told}", gid::show(*gid)))

@@ -8,6 +8,8 @@ use super::report::{DeviceReport, Errno, Step, StepReport, StepResult};
 #[derive(Debug, Default)]
 pub struct Record {
     steps: Vec<StepReport>,
+    /// Something that programs need cannot even be tried.
+    hopeless: bool,
 }
 
 impl Record {
@@ -22,6 +24,12 @@ impl Record {
 
     pub fn skip(&mut self, step: Step, text: String) {
         self.steps.push(StepReport { step, result: StepResult::NotTried, errno: None, text });
+    }
+
+    /// Not tried, since it is known to go wrong in a way that nobody wants to see; programs need it all the same.
+    pub fn dare_not(&mut self, step: Step, text: String) {
+        self.hopeless = true;
+        self.skip(step, text);
     }
 
     /// Not tried, since `other` gave nothing to try it with.
@@ -39,12 +47,12 @@ impl Record {
         good
     }
 
-    /// A device is usable when nothing failed: what was not tried needs what failed, or is not for this device.
+    /// A device is usable when nothing failed: what else was not tried needs what failed, or is not for this device.
     pub fn report(self, target: &Target) -> DeviceReport {
         DeviceReport {
             rdma_device: target.name.clone(),
             node: target.node.display().to_string(),
-            usable: self.steps.iter().all(|step| step.result != StepResult::Fails),
+            usable: !self.hopeless && self.steps.iter().all(|step| step.result != StepResult::Fails),
             steps: self.steps,
         }
     }

@@ -21,7 +21,8 @@ pub struct DeviceReport {
     pub rdma_device: String,
     /// The node that was opened, `/dev/infiniband/uverbs0`.
     pub node: String,
-    /// Whether no step failed.
+    /// Whether programs can use it: no step failed, and none that they need was left out because it is known to crash
+    /// the kernel.
     pub usable: bool,
     /// In the order in which they were tried; every step of [`Step`], each once.
     pub steps: Vec<StepReport>,

@@ -1,5 +1,7 @@
 //! `nicdock probe` tells what a program can do with its RDMA device, and why not.
 
+pub mod usnic;
+
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -41,7 +43,7 @@ const STEPS: [&str; 14] = [
 ];
 
 /// Where nicdock is: in a container `PATH` is another.
-pub fn binary() -> Result<String, Failed> {
+fn binary() -> Result<String, Failed> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|folder| folder.join("nicdock"));
     let found: PathBuf = places.find(|place| place.is_file()).ok_or("nicdock is in PATH in the lab")?;
@@ -49,7 +51,7 @@ pub fn binary() -> Result<String, Failed> {
 }
 
 /// Runs `nicdock probe --json` in a container.
-pub fn in_container(nic: &str, more: &[&str]) -> Result<Output, Failed> {
+fn in_container(nic: &str, more: &[&str]) -> Result<Output, Failed> {
     let binary = binary()?;
     let mut args = vec!["run", "--nic", nic, "--host-root"];
     args.extend(more);
@@ -58,7 +60,7 @@ pub fn in_container(nic: &str, more: &[&str]) -> Result<Output, Failed> {
 }
 
 /// The devices in an answer that ended with `status`.
-pub fn devices(output: &Output, status: i32) -> Result<Vec<Value>, Failed> {
+fn devices(output: &Output, status: i32) -> Result<Vec<Value>, Failed> {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     expect(
@@ -81,7 +83,7 @@ pub fn devices(output: &Output, status: i32) -> Result<Vec<Value>, Failed> {
 }
 
 /// That a step came out so, and what it says.
-pub fn step<'a>(device: &'a Value, name: &str, result: &str) -> Result<&'a Value, Failed> {
+fn step<'a>(device: &'a Value, name: &str, result: &str) -> Result<&'a Value, Failed> {
     let steps = device["steps"].as_array().ok_or("steps is a list")?;
     let step = steps.iter().find(|step| step["step"] == name).ok_or("every step is there")?;
     expect(step["result"] == result, format!("{name} is not '{result}': {device:#}"))?;
@@ -89,7 +91,7 @@ pub fn step<'a>(device: &'a Value, name: &str, result: &str) -> Result<&'a Value
 }
 
 /// That a step failed with this error, and says all of `parts`.
-pub fn failed(device: &Value, name: &str, errno: &str, parts: &[&str]) -> Result<(), Failed> {
+fn failed(device: &Value, name: &str, errno: &str, parts: &[&str]) -> Result<(), Failed> {
     let step = step(device, name, "fails")?;
     expect(step["errno"]["name"] == errno, format!("not {errno}: {step}"))?;
     let text = step["text"].as_str().unwrap_or_default();

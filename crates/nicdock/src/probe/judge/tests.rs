@@ -66,10 +66,12 @@ fn usnics_gid_must_tell_the_netdevs_address() {
     let told = gid("fe80:0:a4e:102:5054:ff:fe56:4901");
     assert!(usnic_gid(&told, Some(&netdev(&["10.78.1.2"]))).unwrap().ends_with("tells 10.78.1.2"));
     let other = usnic_gid(&told, Some(&netdev(&["10.78.9.9"]))).unwrap_err();
-    assert!(other.contains("takes 10.78.1.2") && other.contains("has 10.78.9.9"), "{other}");
+    assert!(other.contains("10.78.1.2 for the driver") && other.contains("has 10.78.9.9"), "{other}");
     assert!(usnic_gid(&[], Some(&netdev(&["10.78.1.2"]))).unwrap_err().contains("GID 0 is empty"));
     let without = gid("fe80::5054:ff:fe56:4901");
-    assert!(usnic_gid(&without, None).unwrap_err().contains("no IPv4 address"));
+    assert!(usnic_gid(&without, Some(&netdev(&[]))).unwrap_err().contains("no IPv4 address"));
+    let forgotten = usnic_gid(&without, Some(&netdev(&["10.78.1.2"]))).unwrap_err();
+    assert!(forgotten.contains("none for the driver") && forgotten.contains("has 10.78.1.2"), "{forgotten}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 /// The driver's part of the command, by the driver of the PCI function (`device/driver`).
 ///
-/// Read from the drivers' headers; usNIC, soft-RoCE and soft-iWARP ask for nothing, and those are what the lab has.
+/// usNIC and soft-RoCE ask for nothing, and they are what the lab has; the others are written by their drivers' headers
+/// and have not been run.
 pub fn context_request(driver: Option<&str>) -> Vec<u8> {
     match driver {
         // struct mlx5_ib_alloc_ucontext_req_v2 (mlx5-abi.h): total_num_bfregs, num_low_latency_bfregs as libmlx5 has

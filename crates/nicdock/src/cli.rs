@@ -5,6 +5,7 @@ mod generate;
 mod host;
 mod ls;
 mod plan;
+mod probe;
 mod reconcile;
 mod request;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Plan(plan::Options),
     /// Run a program in a container that has the selected NICs and no others
     Run(run::Options),
+    /// Try, as a program would, whether the RDMA devices visible here can be used
+    Probe(probe::Options),
     /// Give back what a killed nicdock could not
     Reconcile,
     /// Print a shell's completion script
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Capture(options) => capture::capture(&options),
         Command::Plan(options) => plan::plan(&options),
         Command::Run(options) => run::run(&options),
+        Command::Probe(options) => probe::probe(&options),
         Command::Reconcile => reconcile::reconcile(),
         Command::Completion { shell } => Ok(generate::completion(shell)),
         Command::Man => generate::manual(),

@@ -9,3 +9,4 @@ pub mod pidfd;
 pub mod rtnl;
 pub mod signals;
 pub mod terminal;
+pub mod uverbs;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::{Host, Nic, NicKind, Node};
 use serde::Serialize;
 
+pub use columns::columns;
 pub use json::json;
 pub use table::table;
 pub use tree::tree;

@@ -7,9 +7,9 @@ mod lease;
 mod listing;
 mod phases;
 mod plan;
+mod probe;
 mod request;
 mod say;
-#[allow(dead_code, reason = "asked by the plan and by probe")]
 mod usnic;
 mod view;
 

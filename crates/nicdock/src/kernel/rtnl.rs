@@ -50,6 +50,16 @@ impl Rtnl {
             .collect())
     }
 
+    /// The addresses of an interface, each family's primary one first; in every state.
+    pub fn addresses(&mut self, ifindex: u32) -> io::Result<Vec<(std::net::IpAddr, u8)>> {
+        let answers = self.request(Message::GetAddress(AddressMessage::default()), NLM_F_DUMP)?;
+        let of_interface = answers.into_iter().filter_map(|m| match m {
+            Message::NewAddress(address) if address.header.index == ifindex => Some(address),
+            _ => None,
+        });
+        Ok(of_interface.filter_map(|address| read_address(&address)).collect())
+    }
+
     /// Names and moves an interface in one message, so that no other program sees it half done (`IFLA_NET_NS_FD`).
     ///
     /// The kernel downs the interface and forgets its addresses and routes (net/core/dev.c,
@@ -230,6 +240,19 @@ fn rewrite_interface(message: &mut RouteMessage, old: u32, new: u32) {
             _ => {}
         }
     }
+}
+
+/// IFA_LOCAL is the interface's own address where IFA_ADDRESS is the peer's (rtnetlink(7)).
+fn read_address(message: &AddressMessage) -> Option<(std::net::IpAddr, u8)> {
+    let local = message.attributes.iter().find_map(|a| match a {
+        AddressAttribute::Local(ip) => Some(*ip),
+        _ => None,
+    });
+    let address = message.attributes.iter().find_map(|a| match a {
+        AddressAttribute::Address(ip) => Some(*ip),
+        _ => None,
+    });
+    Some((local.or(address)?, message.header.prefix_len))
 }
 
 fn read_link(message: LinkMessage) -> Link {

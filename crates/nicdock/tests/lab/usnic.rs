@@ -12,13 +12,17 @@ pub const TESTS: &[Test] = &[
     ("a_container_has_its_usnic_and_nothing_of_the_other", alone, |_| true),
     ("a_usnic_is_chosen_by_device_kind_netdev_or_address", selectors, |_| true),
     ("usnic_is_ready_when_the_program_starts", ready, |_| true),
-    ("libfabric_lists_exactly_one_usnic", libfabric, Lab::usnic_sends),
-    ("libfabric_sends_between_two_containers_as_an_ordinary_user", two_containers, Lab::usnic_sends),
-    ("libfabric_sends_with_jumbo_frames", jumbo, Lab::usnic_sends),
-    ("libfabric_sends_between_a_container_and_the_host", container_and_host, Lab::usnic_sends),
-    ("a_small_memlock_fails_as_the_plan_warned", small_memlock, Lab::usnic_sends),
-    ("the_pool_shows_whose_queue_pairs_there_are", pool, Lab::usnic_sends),
-    ("two_containers_share_one_usnic", shared, Lab::usnic_sends),
+    ("libfabric_lists_exactly_one_usnic", libfabric, Lab::registers_usnic_memory),
+    (
+        "libfabric_sends_between_two_containers_as_an_ordinary_user",
+        two_containers,
+        Lab::registers_usnic_memory,
+    ),
+    ("libfabric_sends_with_jumbo_frames", jumbo, Lab::registers_usnic_memory),
+    ("libfabric_sends_between_a_container_and_the_host", container_and_host, Lab::registers_usnic_memory),
+    ("a_small_memlock_fails_as_the_plan_warned", small_memlock, Lab::registers_usnic_memory),
+    ("the_pool_shows_whose_queue_pairs_there_are", pool, Lab::registers_usnic_memory),
+    ("two_containers_share_one_usnic", shared, Lab::registers_usnic_memory),
     ("usnic_refuses_keep_and_a_missing_address", refusals, |_| true),
     ("the_plan_warns_of_a_kernel_that_crashes", kernel_notice, |_| true),
 ];
@@ -267,5 +271,5 @@ fn refusals(_: &Lab) -> Result<(), Failed> {
 
 fn kernel_notice(lab: &Lab) -> Result<(), Failed> {
     let text = succeed(&["plan", "--nic", "usnic_0", "--host-root", "--", "true"])?;
-    expect(text.contains("usnic_uiom_reg_get") != lab.usnic_sends(), text)
+    expect(text.contains("usnic_uiom_reg_get") != lab.registers_usnic_memory(), text)
 }

@@ -11,11 +11,11 @@ use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("a_usnic_is_back_after_exit_and_kill_9", killed, |_| true),
-    ("queue_pairs_in_flight_are_reported", in_flight, Lab::usnic_sends),
+    ("queue_pairs_in_flight_are_reported", in_flight, Lab::registers_usnic_memory),
     ("a_link_that_goes_down_is_told_and_does_not_disturb_the_other", link_down, |_| true),
     ("a_usnic_without_carrier_is_an_error_and_goes_back", no_carrier, |_| true),
-    ("a_failing_firmware_command_hurts_its_own_container_only", firmware, Lab::usnic_sends),
-    ("a_reset_vf_silences_its_own_container_only", vf_reset, Lab::usnic_sends),
+    ("a_failing_firmware_command_hurts_its_own_container_only", firmware, Lab::registers_usnic_memory),
+    ("a_reset_vf_silences_its_own_container_only", vf_reset, Lab::registers_usnic_memory),
 ];
 
 /// Comes last, and does not leave the host as it was: it takes a VIC away for good.
@@ -107,14 +107,14 @@ fn sleeping_with_errors(argument: &str) -> Result<Running, Failed> {
 
 fn link_down(lab: &Lab) -> Result<(), Failed> {
     let bystander = Bystander::start()?;
-    let mut patient = if lab.usnic_sends() {
+    let mut patient = if lab.registers_usnic_memory() {
         Running(with_queue_pairs("usnic_1", &["--name", "patient"])?.0)
     } else {
         sleeping_with_errors("90033")?
     };
     knob(&["vic1", "link-up", "false"])?;
     told(&mut patient.0, "went down")?;
-    if lab.usnic_sends() {
+    if lab.registers_usnic_memory() {
         let tree = succeed(&["ls", "--tree"])?;
         expect(tree.contains(" ERR on VF"), tree)?;
     }

@@ -5,9 +5,10 @@
 #   knob.sh vic1 link-up            prints the value (JSON)
 #   knob.sh vic1 link-up false      sets it (the value is JSON)
 #   knob.sh vic1 unplug             asks the guest to give the device up (device_del)
+#   knob.sh vic1 replug             plugs it in again (device_add); its netdev gets a name of the kernel's
 set -eu
 
-[ $# -ge 2 ] || { sed -n '3,7p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '3,8p' "$0" >&2; exit 2; }
 device=$1 knob=$2
 
 port=
@@ -21,6 +22,11 @@ done
 where="\"path\": \"/machine/peripheral/$device\", \"property\": \"$knob\""
 if [ "$knob" = unplug ]; then
 	command="{\"execute\": \"device_del\", \"arguments\": {\"id\": \"$device\"}, \"id\": \"$$\"}"
+elif [ "$knob" = replug ]; then
+	# as vic_args() in xtask/src/vic/machine.rs plugs it in first
+	mac=$(printf '52:54:00:56:49:%02x' $((${device#vic} + 1)))
+	command="{\"execute\": \"device_add\", \"arguments\": {\"driver\": \"cisco-vic\", \"id\": \"$device\", \"bus\": \"${device}port\",
+		\"netdev\": \"${device}hub\", \"num-vfs\": ${NICDOCK_LAB_VFS:-4}, \"mac\": \"$mac\"}, \"id\": \"$$\"}"
 elif [ $# = 2 ]; then
 	command="{\"execute\": \"qom-get\", \"arguments\": {$where}, \"id\": \"$$\"}"
 else

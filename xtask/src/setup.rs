@@ -9,11 +9,18 @@ use std::time::Instant;
 
 /// Installs what is missing; says nothing but one line when nothing is.
 pub fn run() -> Result<()> {
+    if !install_missing()? {
+        eprintln!("setup: all {} packages are installed", PACKAGES.len());
+    }
+    Ok(())
+}
+
+/// False when nothing was missing.
+pub fn install_missing() -> Result<bool> {
     let started = Instant::now();
     let missing = missing()?;
     if missing.is_empty() {
-        eprintln!("setup: all {} packages are installed", PACKAGES.len());
-        return Ok(());
+        return Ok(false);
     }
     eprintln!("setup: installing {} of {} packages", missing.len(), PACKAGES.len());
     for Package { name, why } in &missing {
@@ -22,7 +29,7 @@ pub fn run() -> Result<()> {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     apt::install(&names)?;
     eprintln!("setup: done in {:.0} s", started.elapsed().as_secs_f64());
-    Ok(())
+    Ok(true)
 }
 
 fn missing() -> Result<Vec<Package>> {

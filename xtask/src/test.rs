@@ -1,30 +1,19 @@
 //! `cargo xtask test`: everything that must hold, on this machine and in the lab on every kernel.
 
+mod labs;
 mod report;
 mod tally;
 
 use crate::cargo::{self, Profile};
 use crate::kernels::{self, Line};
-use crate::lab::job::Cgroup;
-use anyhow::{Context, Result};
+use crate::vic;
+use anyhow::Result;
+use labs::{LABS, Lab};
 use report::Report;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use tally::Tally;
-
-/// The labs in which the suite runs.
-const LABS: [(Line, Cgroup); 6] = [
-    (Line::Bookworm, Cgroup::V2),
-    (Line::Bookworm, Cgroup::V1),
-    (Line::Trixie, Cgroup::V2),
-    (Line::Trixie, Cgroup::V1),
-    (Line::Sid, Cgroup::V2),
-    (Line::Sid, Cgroup::V1),
-];
-
-/// What the suite asks for: it takes RDMA off two, so that there are NICs with it and without, of either model.
-const NICS: &str = "4";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -38,15 +27,16 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     crate::setup::run()?;
-    let labs: Vec<_> = LABS
+    let labs: Vec<Lab> = LABS
         .into_iter()
-        .filter(|(line, _)| options.kernel.is_empty() || options.kernel.contains(line))
+        .filter(|lab| options.kernel.is_empty() || options.kernel.contains(&lab.line))
         .collect();
-    // The network's work goes on beside the compiler's.
+    // The network's work goes on beside the compiler's, and QEMU's compiler, which is nice, beside everything.
     let fetching = {
-        let lines: Vec<Line> = labs.iter().map(|(line, _)| *line).collect();
+        let lines: Vec<Line> = labs.iter().map(|lab| lab.line).collect();
         thread::spawn(move || lines.into_iter().try_for_each(|line| kernels::obtain(line).map(drop)))
     };
+    let building_vic = thread::spawn(|| vic::build().map(drop));
 
     let mut report = Report::default();
     report.run("rustfmt", cargo::command().args(["fmt", "--all", "--", "--check", "--color=never"]));
@@ -64,14 +54,31 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         fetching.join().expect("fetching does not panic")?;
         Ok((true, Tally::default()))
     });
-    for (line, cgroup) in labs {
-        let name = format!("lab {} cgroup {}", line.name(), cgroup.name());
-        match &suite {
-            Some(suite) => report.run(&name, &mut in_lab(suite, line, cgroup, options)?),
-            None => report.skip(&name, "its tests do not build"),
+    let (with_vics, without): (Vec<Lab>, Vec<Lab>) = labs.into_iter().partition(Lab::has_vics);
+    run_labs(&mut report, &without, suite.as_deref(), options.soak)?;
+    let vics = report.step("build the virtual VIC", || {
+        building_vic.join().expect("building does not panic")?;
+        Ok((true, Tally::default()))
+    });
+    if vics {
+        run_labs(&mut report, &with_vics, suite.as_deref(), options.soak)?;
+    } else {
+        for lab in &with_vics {
+            report.skip(&lab.name(), "the virtual VIC could not be built");
         }
     }
     Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, soak: bool) -> Result<()> {
+    for lab in labs {
+        if lab.needs_suite() && suite.is_none() {
+            report.skip(&lab.name(), "its tests do not build");
+        } else {
+            report.run(&lab.name(), &mut lab.command(suite, soak)?);
+        }
+    }
+    Ok(())
 }
 
 fn dependencies(report: &mut Report) {
@@ -109,19 +116,4 @@ fn has_subcommand(name: &str) -> bool {
 fn build_suite() -> Result<PathBuf> {
     cargo::build("nicdock", Profile::Dev)?;
     cargo::build_test("nicdock", "lab")
-}
-
-fn in_lab(suite: &Path, line: Line, cgroup: Cgroup, options: &Options) -> Result<Command> {
-    let timeout = if options.soak { "7200" } else { "1800" };
-    let mut command = Command::new(std::env::current_exe().context("cannot tell where xtask is")?);
-    command.current_dir(crate::workspace::root());
-    if options.soak {
-        command.env("NICDOCK_SOAK", "1");
-    }
-    command.args(["lab", "--no-build", "--verbose", "--nics", NICS, "--timeout", timeout]);
-    command
-        .args(["--kernel", line.name(), "--cgroup", cgroup.name(), "--"])
-        .arg(suite)
-        .arg("--test-threads=1");
-    Ok(command)
 }

@@ -13,7 +13,9 @@ pub fn load(driver: &[PathBuf], vics: &[Nic]) -> Result<()> {
         // The kernel numbers them in the order of their PCI functions, which is that of the VICs.
         for promised in [format!("infiniband/usnic_{index}"), format!("infiniband_verbs/uverbs{index}")] {
             if !Path::new("/sys/class/net").join(name).join("device").join(&promised).exists() {
-                bail!("{name} has no {promised}: usnic_verbs did not bind, or in another order");
+                bail!(
+                    "{name} has no {promised}: its usNIC did not come, or in another order; the console has more"
+                );
             }
         }
     }

@@ -36,8 +36,8 @@ impl Report {
         });
     }
 
-    /// Does something that gives its own verdict and counts.
-    pub fn step(&mut self, name: &str, work: impl FnOnce() -> Result<(bool, Tally)>) {
+    /// Does something that gives its own verdict and counts; true when it passed.
+    pub fn step(&mut self, name: &str, work: impl FnOnce() -> Result<(bool, Tally)>) -> bool {
         println!("\n==> {name}");
         let started = Instant::now();
         let (passed, mut tally) = work().unwrap_or_else(|error| {
@@ -52,6 +52,7 @@ impl Report {
         let step = Step { name: name.to_owned(), verdict, time: started.elapsed(), tally };
         println!("<== {}", row(&step));
         self.steps.push(step);
+        passed
     }
 
     pub fn skip(&mut self, name: &str, why: &'static str) {

@@ -1,4 +1,4 @@
-//! Counts tests in what the runners print: libtest (and libtest-mimic) and cargo-nextest. Pure.
+//! Counts tests in what the runners print: libtest (and libtest-mimic), cargo-nextest, and lab/vic/tests/guest.sh. Pure.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -24,7 +24,13 @@ impl Tally {
             let counts = line.split_once("run: ").map_or("", |(_, counts)| counts);
             return counts.split(", ").map(count).fold(Self::default(), Self::plus);
         }
-        Self::default()
+        // guest.sh proves a claim a line. It ends with the first that fails.
+        match line.split_once(": ") {
+            Some(("proven", _)) => Self { passed: 1, ..Self::default() },
+            Some(("skipped", _)) => Self { skipped: 1, ..Self::default() },
+            Some(("FAILED", _)) => Self { failed: 1, ..Self::default() },
+            _ => Self::default(),
+        }
     }
 
     pub fn is_empty(self) -> bool {
@@ -80,6 +86,13 @@ mod tests {
         assert_eq!(Tally::of_line(line), Tally { passed: 3, failed: 3, skipped: 1 });
         let line = "Summary [   0.1s] 1 test run: 1 passed, 0 skipped";
         assert_eq!(Tally::of_line(line), Tally { passed: 1, failed: 0, skipped: 0 });
+    }
+
+    #[test]
+    fn every_claim_about_the_virtual_vic_counts() {
+        assert_eq!(Tally::of_line("proven: a VIC can be unplugged"), Tally { passed: 1, ..Tally::default() });
+        assert_eq!(Tally::of_line("skipped: the data path"), Tally { skipped: 1, ..Tally::default() });
+        assert_eq!(Tally::of_line("FAILED: fi_info: -61"), Tally { failed: 1, ..Tally::default() });
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn ensure(home: &Path) -> Result<PathBuf> {
     }
 
     let started = Instant::now();
-    crate::setup::run()?;
+    crate::setup::install_missing()?;
     let tree = SOURCE.obtain(home)?;
     let log = home.join("libfabric.log");
     let step = |command: &mut Command, what: &str| {

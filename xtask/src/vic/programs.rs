@@ -22,7 +22,7 @@ pub fn ensure(home: &Path) -> Result<PathBuf> {
     if program.exists() && stamp.matches(&inputs) {
         return Ok(program);
     }
-    crate::setup::run()?;
+    crate::setup::install_missing()?;
     capture(Command::new("gcc").args(FLAGS).arg("-o").arg(&program).args(&sources))?;
     stamp.record(&inputs)?;
     Ok(program)

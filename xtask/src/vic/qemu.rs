@@ -55,7 +55,7 @@ pub fn ensure(home: &Path) -> Result<PathBuf> {
     }
 
     let started = Instant::now();
-    crate::setup::run()?;
+    crate::setup::install_missing()?;
     let tree = SOURCE.obtain(home)?;
     let inputs = inputs(&tree)?;
     prepare(&tree)?;

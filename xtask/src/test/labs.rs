@@ -1,0 +1,98 @@
+//! Which labs `cargo xtask test` boots, and what runs in each.
+
+use crate::kernels::Line;
+use crate::lab::job::Cgroup;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+
+/// What the suite asks for: it takes RDMA off two, so that there are NICs with it and without, of either model.
+const NICS: &str = "4";
+
+/// With VICs the suite runs its tests of usNIC instead, which use a container each at once.
+const VICS: &str = "2";
+const NICS_BESIDE_VICS: &str = "2";
+
+/// Proves the virtual VIC.
+const GUEST_SH: &str = "lab/vic/tests/guest.sh";
+
+#[derive(Debug)]
+pub struct Lab {
+    pub line: Line,
+    cgroup: Cgroup,
+    work: Work,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// nicdock's tests
+    Suite,
+    /// nicdock's tests of usNIC
+    UsnicSuite,
+    /// The virtual VIC's own, with so many VFs. They end with a VIC less, so this lab is theirs alone.
+    Vic { vfs: u8 },
+}
+
+/// Those with VICs come last: by then QEMU is built.
+pub const LABS: [Lab; 13] = [
+    lab(Line::Bookworm, Cgroup::V2, Work::Suite),
+    lab(Line::Bookworm, Cgroup::V1, Work::Suite),
+    lab(Line::Trixie, Cgroup::V2, Work::Suite),
+    lab(Line::Trixie, Cgroup::V1, Work::Suite),
+    lab(Line::Sid, Cgroup::V2, Work::Suite),
+    lab(Line::Sid, Cgroup::V1, Work::Suite),
+    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 4 }),
+    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 64 }),
+    lab(Line::Trixie, Cgroup::V1, Work::Vic { vfs: 4 }),
+    lab(Line::Sid, Cgroup::V2, Work::Vic { vfs: 4 }),
+    lab(Line::Bookworm, Cgroup::V2, Work::UsnicSuite),
+    lab(Line::Trixie, Cgroup::V1, Work::UsnicSuite),
+    lab(Line::Sid, Cgroup::V2, Work::UsnicSuite),
+];
+
+const fn lab(line: Line, cgroup: Cgroup, work: Work) -> Lab {
+    Lab { line, cgroup, work }
+}
+
+impl Lab {
+    pub fn name(&self) -> String {
+        let (line, cgroup) = (self.line.name(), self.cgroup.name());
+        match self.work {
+            Work::Suite => format!("lab {line} cgroup {cgroup}"),
+            Work::UsnicSuite => format!("lab {line} cgroup {cgroup} usNIC"),
+            Work::Vic { vfs } => format!("virtual VIC, {line}, {vfs} VFs"),
+        }
+    }
+
+    pub fn has_vics(&self) -> bool {
+        self.work != Work::Suite
+    }
+
+    /// Does `suite`, the test binary, run here?
+    pub fn needs_suite(&self) -> bool {
+        matches!(self.work, Work::Suite | Work::UsnicSuite)
+    }
+
+    /// Boots the lab and runs what belongs there.
+    pub fn command(&self, suite: Option<&Path>, soak: bool) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("cannot tell where xtask is")?);
+        command.current_dir(crate::workspace::root());
+        if soak {
+            command.env("NICDOCK_SOAK", "1");
+        }
+        command.args(["lab", "--no-build", "--verbose", "--timeout", if soak { "7200" } else { "1800" }]);
+        command.args(["--kernel", self.line.name(), "--cgroup", self.cgroup.name()]);
+        if self.has_vics() {
+            command.args(["--nics", NICS_BESIDE_VICS, "--vic", VICS]);
+        } else {
+            command.args(["--nics", NICS]);
+        }
+        match self.work {
+            Work::Suite | Work::UsnicSuite => {
+                command.arg("--").arg(suite.context("the suite is not built")?).arg("--test-threads=1")
+            }
+            Work::Vic { vfs } => command.args(["--vfs", &vfs.to_string(), "--", GUEST_SH]),
+        };
+        Ok(command)
+    }
+}

@@ -1,17 +1,32 @@
-//! `cargo xtask demo`: nicdock at work, on a real kernel, in a minute.
+//! `cargo xtask demo`: nicdock at work, on real kernels: usNIC on the kernel whose driver can use it, then soft-RoCE on the
+//! kernel that can move it.
 
 use crate::cargo::{self, Profile};
 use crate::process::in_lab;
 use anyhow::Result;
 use std::process::ExitCode;
 
+/// What is said before, the lab's options, and what runs there.
+const SCENES: [(&str, &[&str], &str); 2] = [
+    (
+        "usNIC: two virtual Cisco VICs under the stock drivers of Linux 6.1",
+        &["--kernel", "6.1", "--vic", "2", "--nics", "0", "--no-rxe"],
+        "lab/demo/usnic.sh",
+    ),
+    ("soft-RoCE: two NICs on Linux 7.2", &["--kernel", "7.2", "--nics", "2"], "lab/demo/roce.sh"),
+];
+
 pub fn run() -> Result<ExitCode> {
     crate::setup::run()?;
     eprintln!("demo: building nicdock");
     cargo::build("nicdock", Profile::Release)?;
-    eprintln!("demo: booting a machine with two RDMA-capable NICs");
-    in_lab(
-        &["--kernel", "7.2", "--nics", "2", "--no-build", "--release"],
-        &["bash".into(), "lab/demo.sh".into()],
-    )
+    for (what, options, script) in SCENES {
+        eprintln!("demo: {what}");
+        let options = [options, &["--no-build", "--release"]].concat();
+        let status = in_lab(&options, &["bash".into(), script.into()])?;
+        if status != ExitCode::SUCCESS {
+            return Ok(status);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -77,10 +77,12 @@ pub fn read(source: &dyn Source) -> Result<Host, InventoryError> {
     }
     let has_rdma = nics.iter().any(|nic| !nic.rdma_devices.is_empty());
     let memlock = if has_rdma { memlock::limit(source) } else { None };
+    let pci = functions.into_relevant(&sysfs, &nics);
+    nics.iter().filter_map(|nic| usnic::idle_pool(nic, &pci)).for_each(|warning| sysfs.warn(warning));
     Ok(Host {
         kernel,
         rdma_netns_mode: rdma.netns_mode,
-        pci: functions.into_relevant(&sysfs, &nics),
+        pci,
         nics,
         rdma_cm: rdma.cm,
         memlock,

@@ -1,7 +1,7 @@
 //! usNIC's VF pool (`drivers/infiniband/hw/usnic/usnic_ib_sysfs.c`).
 
 use super::sysfs::Sysfs;
-use crate::model::{UsnicPool, UsnicQueuePair};
+use crate::model::{Nic, PciFunction, UsnicPool, UsnicQueuePair};
 
 /// The driver behind `usnic_N`. The PCI function's own is `enic`.
 pub const DRIVER: &str = "usnic_verbs";
@@ -21,6 +21,22 @@ pub fn pool(sysfs: &Sysfs, path: &str) -> UsnicPool {
         completion_queues_per_vf: number("cq_per_vf"),
         queue_pairs,
     }
+}
+
+/// A VIC with usNIC VFs and no RDMA device: what is missing, in a sentence.
+pub fn idle_pool(nic: &Nic, pci: &[PciFunction]) -> Option<String> {
+    let vfs =
+        pci.iter().filter(|function| function.is_usnic_vf() && function.pf == nic.pci && nic.pci.is_some());
+    let vfs: Vec<&PciFunction> = vfs.collect();
+    if vfs.is_empty() || !nic.rdma_devices.is_empty() {
+        return None;
+    }
+    let missing = if vfs.iter().all(|vf| vf.iommu_group.is_none()) {
+        "they are behind no IOMMU, so usnic_verbs takes none: boot with intel_iommu=on"
+    } else {
+        "usnic_verbs has none of them: modprobe usnic_verbs, and see the kernel's log if that does not help"
+    };
+    Some(format!("{} has {} usNIC VFs and no usNIC: {missing}", nic.name, vfs.len()))
 }
 
 /// `summary_show()`: `QPN: 1 State: (RTR) PID: 4711 VF Idx: 0 WQ[0] RQ[0] CQ[0] CQ[1]`. Linux before 5.17 has a blank

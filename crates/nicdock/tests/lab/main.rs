@@ -48,7 +48,7 @@ fn main() -> std::process::ExitCode {
         std::env::var("NICDOCK_LAB_KERNEL").ok().map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics })));
     match lab {
         None => {
-            eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here")
+            eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
         }
         Some(lab) if lab.vics == 0 => host::prepare(),
         Some(_) => {}

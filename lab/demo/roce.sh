@@ -1,16 +1,9 @@
 #!/bin/bash
-# What `cargo xtask demo` shows, inside the lab: rxe0 on eth0 is the host's, rxe1 on eth1 goes to a container.
+# What `cargo xtask demo` shows of soft-RoCE, inside the lab: rxe0 on eth0 is the host's, rxe1 on eth1 goes to a container.
 set -u
 
-# Bold on a terminal only.
-if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; else bold='' plain=''; fi
-title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
-
-# Shows a command as typed, then its real output.
-show() {
-    printf '$ %s\n' "$1"
-    bash -c "$1" 2>&1
-}
+# shellcheck source=lab/demo/show.sh
+. "$(dirname "$0")/show.sh"
 
 # The index of the RoCE v2 GID of an IPv4 address: ibv_rc_pingpong has to be told. usage: gid_index DEVICE ADDRESS
 # shellcheck disable=SC2016

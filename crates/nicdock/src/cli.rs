@@ -47,9 +47,12 @@ enum Command {
     Reconcile,
     /// Print a shell's completion script
     Completion { shell: clap_complete::Shell },
-    /// Print the manual page (roff)
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page (roff), or write one for each command
+    Man {
+        /// Write nicdock.1, nicdock-run.1, … there
+        #[arg(long, value_name = "DIR")]
+        to: Option<std::path::PathBuf>,
+    },
 }
 
 /// Any failure of nicdock itself, as a text for the user.
@@ -64,7 +67,7 @@ pub fn main() -> ExitCode {
         Command::Probe(options) => probe::probe(&options),
         Command::Reconcile => reconcile::reconcile(),
         Command::Completion { shell } => Ok(generate::completion(shell)),
-        Command::Man => generate::manual(),
+        Command::Man { to } => generate::manual(to.as_deref()),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -13,7 +13,7 @@ mod watch;
 mod worker;
 
 pub use bundle::read as read_bundle;
-pub use end::recover;
+pub use end::{Recovered, recover};
 pub use run::{Timings, run};
 
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ pub enum LaunchError {
     /// Said by the process that works inside the container's namespaces.
     #[error("{0}")]
     Inside(String),
+    /// A signal came before the program had started.
+    #[error("ended by signal {0} before the program had started")]
+    Signal(i32),
     #[error("{run}; and then, while undoing it: {undo}")]
     Twice { run: Box<LaunchError>, undo: Box<LaunchError> },
 }

@@ -36,12 +36,12 @@ pub struct Holder {
     pub container: String,
     /// The process whose end is the container's end.
     pub supervisor: ProcessId,
-    /// The supervisor's descriptor of the container's network namespace; `None` until it has one.
+    /// The supervisor's descriptor of the container's network namespace; `None` until the program is about to start.
     pub namespace: Option<i32>,
 }
 
-/// The last step before a container's program runs, and the one with which its end begins.
-const START: &str = "start";
+/// The steps before which nothing of the NIC was touched, and with which its return begins.
+pub const ENTER: &str = "enter";
 const RETURN: &str = "return";
 
 impl Lease {
@@ -50,21 +50,26 @@ impl Lease {
         self.holders.iter().any(|holder| holder.supervisor.is_alive())
     }
 
-    /// Whether every holder's supervisor lives.
-    pub fn is_whole(&self) -> bool {
-        !self.holders.is_empty() && self.holders.iter().all(|holder| holder.supervisor.is_alive())
-    }
-
     /// The containers whose supervisors were killed.
     pub fn dead_holders(&self) -> Vec<String> {
         let dead = self.holders.iter().filter(|holder| !holder.supervisor.is_alive());
         dead.map(|holder| holder.container.clone()).collect()
     }
 
-    /// Whether another container can join: the NIC is inside, and stays there.
-    fn can_be_joined(&self) -> bool {
-        let began = |step: &str| self.journal.iter().any(|began| began == step);
-        began(START) && !began(RETURN)
+    /// Whether a step was begun.
+    pub fn has_begun(&self, step: &str) -> bool {
+        self.journal.iter().any(|begun| begun == step)
+    }
+
+    /// Whether there is nothing to recover.
+    fn is_whole(&self) -> bool {
+        !self.holders.is_empty() && self.dead_holders().is_empty()
+    }
+
+    /// The holder that another container can join: it runs, the NIC is inside, and stays there.
+    fn joinable(&self, container: &str) -> Option<&Holder> {
+        let runs = |holder: &&Holder| holder.namespace.is_some() && holder.supervisor.is_alive();
+        self.holder(container).filter(runs).filter(|_| !self.has_begun(RETURN))
     }
 
     fn holder(&self, container: &str) -> Option<&Holder> {
@@ -113,8 +118,19 @@ impl Ledger {
         Ok(Lock(file))
     }
 
-    /// Every lease. Errors: one that cannot be read, since what it holds is not known.
+    /// Every lease, in the order in which NICs are taken. Errors: one that cannot be read, since what it holds is not
+    /// known.
     pub fn read(&self) -> Result<Vec<Lease>, LeaseError> {
+        self.each()?.into_iter().collect()
+    }
+
+    /// The leases of container `name`. Others' that cannot be read are no reason to leave these as they are.
+    fn of(&self, name: &str) -> Result<Vec<Lease>, LeaseError> {
+        let leases = self.each()?.into_iter().filter_map(Result::ok);
+        Ok(leases.filter(|lease| lease.holder(name).is_some()).collect())
+    }
+
+    fn each(&self) -> Result<Vec<Result<Lease, LeaseError>>, LeaseError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -124,10 +140,17 @@ impl Ledger {
         for entry in entries {
             let path = entry.map_err(|error| failed(&self.folder, error))?.path();
             if path.extension().is_some_and(|e| e == "json") {
-                leases.push(Self::read_one(path)?);
+                match Self::read_one(path) {
+                    // Freed since the folder was listed.
+                    Err(LeaseError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+                    lease => leases.push(lease),
+                }
             }
         }
-        leases.sort_by(|a, b| a.grant.nic.name.cmp(&b.grant.nic.name));
+        let place = |lease: &Result<Lease, _>| {
+            lease.as_ref().ok().map(|lease: &Lease| (lease.grant.nic.pci, lease.grant.nic.name.clone()))
+        };
+        leases.sort_by_key(place);
         Ok(leases)
     }
 
@@ -141,7 +164,7 @@ impl Ledger {
     }
 
     /// Writes a lease for each NIC of the plan, all or none.
-    pub fn reserve(&self, _lock: &Lock, plan: &Plan) -> Result<(), LeaseError> {
+    pub fn reserve(&self, lock: &Lock, plan: &Plan) -> Result<(), LeaseError> {
         let held = self.read()?;
         for grant in &plan.grants {
             if let Some(lease) = held.iter().find(|l| key(&l.grant) == key(grant)) {
@@ -162,7 +185,7 @@ impl Ledger {
         let leases: Vec<Lease> = plan.grants.iter().map(make).collect();
         for (done, lease) in leases.iter().enumerate() {
             if let Err(error) = self.write(lease) {
-                leases[..done].iter().for_each(|lease| drop(self.free(lease)));
+                leases[..done].iter().for_each(|lease| drop(self.free(lock, lease)));
                 return Err(error);
             }
         }
@@ -173,17 +196,9 @@ impl Ledger {
     pub fn join(&self, _lock: &Lock, plan: &Plan, other: &str) -> Result<Holder, LeaseError> {
         let held = self.read()?;
         check_name(&held, &plan.name)?;
-        let of_other =
-            |lease: &&Lease| lease.holder(other).is_some_and(|holder| holder.supervisor.is_alive());
-        let leases: Vec<&Lease> = held.iter().filter(of_other).collect();
+        let leases: Vec<&Lease> = held.iter().filter(|lease| lease.joinable(other).is_some()).collect();
         let absent = || LeaseError::NotJoinable(other.to_owned());
-        let host = leases.first().and_then(|lease| lease.holder(other)).cloned().ok_or_else(absent)?;
-        // What the plan says must be what is there: the other container may have ended and another begun.
-        let planned: Vec<String> = plan.grants.iter().map(key).collect();
-        let same = leases.iter().map(|lease| key(&lease.grant)).eq(planned);
-        if !same || !leases.iter().all(|lease| lease.can_be_joined()) {
-            return Err(absent());
-        }
+        let host = leases.first().and_then(|lease| lease.joinable(other)).cloned().ok_or_else(absent)?;
         for (done, lease) in leases.iter().enumerate() {
             let mut joined = (*lease).clone();
             let (container, supervisor) = (plan.name.clone(), ProcessId::current());
@@ -200,7 +215,7 @@ impl Ledger {
     /// network namespace.
     pub fn journal(&self, name: &str, step: &str, namespace: Option<i32>) -> Result<(), LeaseError> {
         let _lock = self.lock()?;
-        for mut lease in self.read()?.into_iter().filter(|lease| lease.holder(name).is_some()) {
+        for mut lease in self.of(name)? {
             lease.journal.push(step.to_owned());
             for holder in lease.holders.iter_mut().filter(|holder| holder.container == name) {
                 holder.namespace = namespace;
@@ -213,9 +228,10 @@ impl Ledger {
     /// Takes a container out of its leases; gives those that it was the last holder of, to be given back and then freed.
     ///
     /// Such a lease keeps its last holder until then: should that be killed, the next command finds what is left to do.
+    /// What cannot be written down is done all the same.
     pub fn leave(&self, _lock: &Lock, name: &str) -> Result<Vec<Lease>, LeaseError> {
         let mut last = Vec::new();
-        for mut lease in self.read()?.into_iter().filter(|lease| lease.holder(name).is_some()) {
+        for mut lease in self.of(name)? {
             let others = lease.holders.iter().any(|h| h.container != name && h.supervisor.is_alive());
             if others {
                 lease.holders.retain(|holder| holder.container != name);
@@ -223,7 +239,7 @@ impl Ledger {
                 lease.journal.push(RETURN.to_owned());
                 last.push(lease.clone());
             }
-            self.write(&lease)?;
+            let _ = self.write(&lease);
         }
         Ok(last)
     }
@@ -238,8 +254,39 @@ impl Ledger {
         })
     }
 
+    /// The leases with holders whose supervisors were killed.
+    pub fn broken(&self) -> Result<Vec<Lease>, LeaseError> {
+        Ok(self.read()?.into_iter().filter(|lease| !lease.is_whole()).collect())
+    }
+
+    /// Makes what killed supervisors left behind this process's to end; `None` if another has done so since `seen` was
+    /// read.
+    ///
+    /// Gives the lease as it was found. If every supervisor is dead, this process takes their place until it frees the
+    /// lease.
+    pub fn claim(&self, _lock: &Lock, seen: &Lease) -> Result<Option<Lease>, LeaseError> {
+        let found = match Self::read_one(self.path(seen)) {
+            Err(LeaseError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
+        if found.is_whole() {
+            return Ok(None);
+        }
+        let mut claimed = found.clone();
+        if found.is_live() {
+            claimed.holders.retain(|holder| holder.supervisor.is_alive());
+        } else {
+            claimed.journal.push(RETURN.to_owned());
+            for holder in &mut claimed.holders {
+                holder.supervisor = ProcessId::current();
+            }
+        }
+        self.write(&claimed)?;
+        Ok(Some(found))
+    }
+
     /// The NIC can be given again.
-    pub fn free(&self, lease: &Lease) -> Result<(), LeaseError> {
+    pub fn free(&self, _lock: &Lock, lease: &Lease) -> Result<(), LeaseError> {
         let path = self.path(lease);
         fs::remove_file(&path).map_err(|error| failed(&path, error))
     }
@@ -277,9 +324,11 @@ pub fn holders(leases: &[Lease]) -> BTreeMap<String, String> {
 /// What each container that can be joined was given, in the order in which it was taken.
 pub fn joinable(leases: &[Lease]) -> BTreeMap<String, Vec<Grant>> {
     let mut grants = BTreeMap::<String, Vec<Grant>>::new();
-    for lease in leases.iter().filter(|lease| lease.can_be_joined()) {
-        for holder in lease.holders.iter().filter(|holder| holder.supervisor.is_alive()) {
-            grants.entry(holder.container.clone()).or_default().push(lease.grant.clone());
+    for lease in leases {
+        for Holder { container, .. } in
+            lease.holders.iter().filter(|h| lease.joinable(&h.container).is_some())
+        {
+            grants.entry(container.clone()).or_default().push(lease.grant.clone());
         }
     }
     grants

@@ -162,6 +162,7 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
             "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
             "socket(AF_NETLINK, …, NETLINK_KOBJECT_UEVENT)".into(),
             "io_uring_setup".into(),
+            "new namespaces and mounts (without CAP_SYS_ADMIN), the kernel's log (without CAP_SYSLOG)".into(),
         ],
     };
     let join = request.join.clone();

@@ -126,6 +126,17 @@ pub struct Route {
     pub raw: Vec<u8>,
 }
 
+impl fmt::Display for Route {
+    /// `route to 10.1.0.0/16 via 10.0.0.1`, `default route`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.destination {
+            Some((ip, length)) => write!(f, "route to {ip}/{length}")?,
+            None => f.write_str("default route")?,
+        }
+        self.gateway.map_or(Ok(()), |gateway| write!(f, " via {gateway}"))
+    }
+}
+
 /// Bytes as hexadecimal text in JSON.
 pub(crate) mod hex {
     use serde::{Deserialize, Deserializer, Serializer};

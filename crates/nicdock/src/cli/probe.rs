@@ -1,9 +1,8 @@
 //! `nicdock probe`: whether a program can use the RDMA devices that are visible here.
 
-use std::io::{self, Write};
-
 use super::Failure;
 use crate::probe::{self, Memory, Process};
+use crate::say::{answer, notice};
 
 /// Some device is not usable, or there is none.
 const NOT_USABLE: u8 = 1;
@@ -30,29 +29,21 @@ pub fn probe(options: &Options) -> Result<u8, Failure> {
         Ok(found) => found,
         Err(error) => {
             if options.json {
-                print(&probe::json(&[])?)?;
+                answer(&probe::json(&[])?)?;
             }
-            eprintln!("nicdock: {error}");
+            notice(error);
             return Ok(NOT_USABLE);
         }
     };
     for entry in &found.unreadable {
-        eprintln!(
-            "nicdock: warning: {entry}: libfabric's usnic provider gives up at such an entry and finds no device"
-        );
+        notice(format_args!(
+            "warning: {entry}: libfabric's usnic provider gives up at such an entry and finds no device"
+        ));
     }
     let memory = if options.memory { Memory::Always } else { Memory::WhereSafe };
     let process = Process::read()?;
     let reports: Vec<_> =
         found.targets.iter().map(|target| probe::attempt(target, &process, memory)).collect();
-    print(&if options.json { probe::json(&reports)? } else { probe::text(&reports) })?;
+    answer(&if options.json { probe::json(&reports)? } else { probe::text(&reports) })?;
     Ok(if reports.iter().all(|report| report.usable) { 0 } else { NOT_USABLE })
-}
-
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
 }

@@ -63,10 +63,10 @@ pub struct RequestOptions {
     #[arg(long)]
     umad: bool,
     /// How many contexts of its RDMA devices the container may have, one for each open (rdma cgroup, hca_handle)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_handles: Option<u32>,
     /// How many protection domains, queue pairs and the like of its RDMA devices (rdma cgroup, hca_object)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_objects: Option<u32>,
     /// The program and its arguments
     #[arg(last = true, value_name = "CMD")]

@@ -35,12 +35,14 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let mut timings = Timings::start();
     let ledger = Ledger::new(Path::new(STATE));
     reconcile::give_back_stale(&ledger)?;
+    // Others wait from before the host is looked at until the NICs are leased: what is planned is what is there.
+    let lock = ledger.lock()?;
     let plan = plan::make(&options.request, None)?;
     timings.mark("plan");
     for warning in &plan.warnings {
         notice(format_args!("warning: {warning}"));
     }
-    let status = launch::run(&plan, &ledger, &mut timings)?;
+    let status = launch::run(&plan, &ledger, lock, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {
             notice(format_args!("{phase:>16} {milliseconds:8.1} ms"));

@@ -72,6 +72,18 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps descriptors that the caller left open from the container's program, and the variables by which libcontainer would
+/// hand them on (sd_listen_fds(3)).
+pub fn forget_passed_descriptors() -> io::Result<()> {
+    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        // SAFETY: the process is single-threaded, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    // SAFETY: the call takes numbers only, and marks descriptors to be closed at the next exec (close_range(2)).
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Replaces the program (execve(2)). Returns only the error.
 pub fn exec(path: &std::ffi::CStr, args: &[std::ffi::CString], env: &[std::ffi::CString]) -> io::Error {
     let pointers = |texts: &[std::ffi::CString]| -> Vec<*const libc::c_char> {

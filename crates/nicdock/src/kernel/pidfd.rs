@@ -22,17 +22,24 @@ impl Process {
     }
 
     /// Whether the process has a handler for `signal`, ignores or blocks it: `SigCgt`, `SigIgn`, `SigBlk` of
-    /// proc_pid_status(5). A doubt counts as yes.
+    /// proc_pid_status(5). A doubt counts as yes; a process that blocks just what nicdock itself does is nicdock's own,
+    /// about to become the program, and counts as no.
     pub fn has_a_say_in(&self, signal: i32) -> bool {
         let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero()))
         else {
             return true;
         };
-        let masks = status.lines().filter_map(|line| {
-            let (name, mask) = line.split_once(":\t")?;
-            ["SigBlk", "SigIgn", "SigCgt"].contains(&name).then(|| u64::from_str_radix(mask, 16).ok())?
-        });
-        masks.fold(0, |all, mask| all | mask) >> (signal - 1) & 1 == 1
+        let mask = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            u64::from_str_radix(line.trim(), 16).ok()
+        };
+        let (Some(blocked), Some(ignored), Some(caught)) =
+            (mask("SigBlk:"), mask("SigIgn:"), mask("SigCgt:"))
+        else {
+            return true;
+        };
+        let blocked = if blocked == super::signals::blocked_mask() { 0 } else { blocked };
+        (blocked | ignored | caught) >> (signal - 1) & 1 == 1
     }
 
     /// The exit status in shell terms if the process, a child of ours, has ended: its own, or 128 + signal.

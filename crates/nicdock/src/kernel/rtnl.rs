@@ -23,6 +23,8 @@ pub struct Link {
     pub name: String,
     pub mac: Vec<u8>,
     pub permanent_mac: Option<Vec<u8>>,
+    /// A VLAN, macvlan or the like on top of another (`IFLA_INFO_KIND`): it has the other's permanent address too.
+    pub is_virtual: bool,
     /// A carrier is there and nothing keeps the interface from working (`IFF_LOWER_UP` and `IF_OPER_UP`).
     pub running: bool,
 }
@@ -261,6 +263,7 @@ fn read_link(message: LinkMessage) -> Link {
         name: String::new(),
         mac: Vec::new(),
         permanent_mac: None,
+        is_virtual: false,
         running: false,
     };
     for attribute in message.attributes {
@@ -268,6 +271,9 @@ fn read_link(message: LinkMessage) -> Link {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Address(mac) => link.mac = mac,
             LinkAttribute::PermAddress(mac) => link.permanent_mac = Some(mac),
+            LinkAttribute::LinkInfo(info) => {
+                link.is_virtual |= info.iter().any(|info| matches!(info, LinkInfo::Kind(_)));
+            }
             LinkAttribute::OperState(state) => {
                 // The operational state lags behind the carrier (net/core/link_watch.c): ask for both.
                 let operational = matches!(state, State::Up | State::Unknown);

@@ -17,6 +17,15 @@ const FORWARDED: [i32; 8] = [
     libc::SIGWINCH,
 ];
 
+/// Those of them that end a program by default (signal(7)).
+pub const ENDING: [i32; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+/// The mask of a process that has inherited what [`Signals::block`] did, as proc_pid_status(5) shows it.
+pub fn blocked_mask() -> u64 {
+    FORWARDED.iter().fold(0, |mask, signal| mask | 1 << (signal - 1))
+}
+
 /// Signals that wait to be read instead of ending the process.
 pub struct Signals {
     handle: OwnedFd,
@@ -50,6 +59,18 @@ impl Signals {
             Err(rustix::io::Errno::AGAIN) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+impl Signals {
+    /// The next signal that has arrived and would end a plain run.
+    pub fn next_that_ends(&self) -> io::Result<Option<i32>> {
+        while let Some(signal) = self.next()? {
+            if ENDING.contains(&signal) {
+                return Ok(Some(signal));
+            }
+        }
+        Ok(None)
     }
 }
 

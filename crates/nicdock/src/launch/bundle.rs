@@ -14,6 +14,12 @@ pub fn read(bundle: &Path, request: &mut Request) -> Result<Vec<String>, LaunchE
     let config = bundle.join("config.json");
     let spec = Spec::load(&config).map_err(|e| LaunchError::path(&config, e))?;
     let root = spec.root().as_ref().map_or_else(|| PathBuf::from("rootfs"), |root| root.path().clone());
+    if root.components().any(|part| part == std::path::Component::ParentDir) {
+        return Err(LaunchError::path(
+            &config,
+            format!("its root.path {} climbs out with '..'", root.display()),
+        ));
+    }
     request.root = Root::Directory(if root.is_absolute() { root } else { bundle.join(root) });
     if let Some(process) = spec.process() {
         if request.command.is_empty() {
@@ -40,8 +46,17 @@ pub fn read(bundle: &Path, request: &mut Request) -> Result<Vec<String>, LaunchE
         let destination = mount.destination().display().to_string();
         let source = mount.source().clone().unwrap_or_default();
         if options.iter().any(|o| o == "bind" || o == "rbind") {
-            let volume = Volume { source, destination, read_only: options.iter().any(|o| o == "ro") };
+            let writable = options.iter().any(|o| o == "rw") || !options.iter().any(|o| o == "ro");
+            let outside = !source.starts_with(bundle);
+            let volume = Volume { source, destination, read_only: outside || !writable };
             volume.check().map_err(|reason| LaunchError::path(&config, reason))?;
+            if outside && writable {
+                notes.push(format!(
+                    "the bundle's {} is shown read-only on {}: it lies outside of the bundle; -v {0}:{1} makes it writable",
+                    volume.source.display(),
+                    volume.destination
+                ));
+            }
             request.volumes.push(volume);
         } else if !["/proc", "/dev", "/sys"].iter().any(|top| mount.destination().starts_with(top)) {
             notes.push(format!("the bundle's mount on {destination} is left out: only binds are taken over"));

@@ -5,19 +5,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::{LaunchError, staging};
-use crate::lease::{Lease, Ledger, STATE};
-use crate::phases::cgroup;
-use crate::phases::give_back::{Return, give_back};
-use crate::phases::queue_pairs;
+use crate::lease::{ENTER, Lease, Ledger, STATE};
+use crate::phases::give_back::give_back;
+use crate::phases::{cgroup, queue_pairs};
 use crate::plan::Plan;
 use crate::say::notice;
 
 /// Ends what is left of this process's container. NICs that no other container has go back to the host; `namespace` is
 /// the container's, if it came to have one.
 pub fn end(plan: &Plan, ledger: &Ledger, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
-    for line in queue_pairs::in_flight(plan, &cgroup::processes(&plan.name)) {
-        notice(line);
-    }
     clear(&plan.name)?;
     let last = {
         let lock = ledger.lock()?;
@@ -25,36 +21,53 @@ pub fn end(plan: &Plan, ledger: &Ledger, namespace: Option<&OwnedFd>) -> Result<
     };
     let mut first = None;
     for lease in &last {
-        if let Err(error) = finish(ledger, lease, namespace) {
+        // Containers that shared it and whose supervisors were killed.
+        let cleared = lease.dead_holders().iter().try_for_each(|name| clear(name));
+        if let Err(error) = cleared.and_then(|()| finish(ledger, lease, namespace)) {
             first.get_or_insert(error);
         }
     }
     first.map_or(Ok(()), Err)
 }
 
-/// Gives back what supervisors that were killed could not, their containers ended first; says what in sentences.
-pub fn recover(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
-    if ledger.read()?.iter().all(Lease::is_whole) {
-        return Ok(Vec::new());
-    }
-    let lock = ledger.lock()?;
-    let mut told = Vec::new();
-    for lease in ledger.read()?.into_iter().filter(|lease| !lease.is_whole()) {
-        let (nic, names) = (lease.grant.nic.name.clone(), lease.dead_holders());
-        for name in &names {
-            clear(name)?;
+/// What recovery did, in sentences, and what it could not do.
+#[derive(Default)]
+pub struct Recovered {
+    pub done: Vec<String>,
+    pub failed: Vec<LaunchError>,
+}
+
+/// Gives back what supervisors that were killed could not, their containers ended first. One NIC that cannot be given
+/// back does not keep the others; its lease stays.
+pub fn recover(ledger: &Ledger) -> Result<Recovered, LaunchError> {
+    let mut recovered = Recovered::default();
+    for seen in ledger.broken()? {
+        let claimed = {
+            let lock = ledger.lock()?;
+            ledger.claim(&lock, &seen)?
+        };
+        match claimed.map(|lease| recover_one(ledger, &lease)) {
+            Some(Ok(line)) => recovered.done.push(line),
+            Some(Err(error)) => recovered.failed.push(error),
+            None => {}
         }
-        if lease.is_live() {
-            for name in &names {
-                ledger.leave(&lock, name)?;
-            }
-            told.push(format!("took {nic} from container {}; others still have it", names.join(" and ")));
-        } else {
-            finish(ledger, &lease, None)?;
-            told.push(format!("gave back {nic} of container {}", names.join(" and ")));
-        }
     }
-    Ok(told)
+    Ok(recovered)
+}
+
+/// The ledger is not locked: ending processes and waiting for the kernel take time, and the lease is claimed.
+fn recover_one(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
+    let (nic, names) = (&lease.grant.nic.name, lease.dead_holders());
+    let containers = names.join(" and ");
+    let was_live = lease.is_live();
+    for name in &names {
+        clear(name)?;
+    }
+    if was_live {
+        return Ok(format!("took {nic} from container {containers}; others still have it"));
+    }
+    finish(ledger, lease, None)?;
+    Ok(format!("gave back {nic} of container {containers}"))
 }
 
 /// Ends every process of a container and removes what was made for it, but for the NICs.
@@ -65,15 +78,14 @@ fn clear(name: &str) -> Result<(), LaunchError> {
     removed
 }
 
+/// Gives back a NIC that nobody has any more. One that never left is not touched.
 fn finish(ledger: &Ledger, lease: &Lease, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
-    for line in queue_pairs::left(&lease.grant) {
-        notice(format_args!("warning: {line}"));
+    if lease.has_begun(ENTER) {
+        for line in queue_pairs::left(&lease.grant) {
+            notice(format_args!("warning: {line}"));
+        }
+        give_back(&lease.grant, namespace)?.iter().for_each(notice);
     }
-    if give_back(&lease.grant, namespace)? == Return::Unplugged {
-        notice(format_args!(
-            "{} was unplugged meanwhile: there is nothing to give back",
-            lease.grant.nic.name
-        ));
-    }
-    Ok(ledger.free(lease)?)
+    let lock = ledger.lock()?;
+    Ok(ledger.free(&lock, lease)?)
 }

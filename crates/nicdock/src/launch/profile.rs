@@ -13,14 +13,48 @@ const AF_NETLINK: u64 = 16;
 const NETLINK_PROTOCOLS: [u64; 3] = [0, 4, 16];
 const REFUSED_PROTOCOLS: [u64; 2] = [15, 20];
 
-/// The profile: what is not named gets `ENOSYS`, as if the kernel were older; io_uring is not named, since it makes
+/// What makes namespaces and mounts. A user namespace gives its maker every capability in it: with them a program could
+/// mount a fresh cgroup file system and nest cgroups below its own.
+const OF_SYS_ADMIN: [&str; 14] = [
+    "clone",
+    "clone3",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "setns",
+    "umount",
+    "umount2",
+    "unshare",
+];
+/// The kernel's log names every NIC.
+const OF_SYSLOG: [&str; 1] = ["syslog"];
+/// Every `CLONE_NEW*` that clone(2) takes (include/uapi/linux/sched.h); `CLONE_NEWTIME` is unshare's and clone3's only.
+const NEW_NAMESPACES: u64 = 0x7e02_0000;
+
+/// The profile for a program with `capabilities`: what is not named gets `ENOSYS`, as if the kernel were older; io_uring is not named, since it makes
 /// sockets that no filter sees.
-pub fn profile() -> Value {
+pub fn profile(capabilities: &[String]) -> Value {
+    let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     let names: Vec<&str> = SYSTEM_CALLS.lines().filter(|line| !line.starts_with('#')).collect();
     let mut rules = vec![json!({ "names": names, "action": "SCMP_ACT_ALLOW" })];
     for persona in [0_u32, 8, 0x2_0000, 0x2_0008, u32::MAX] {
         let argument = json!({ "index": 0, "value": persona, "op": "SCMP_CMP_EQ" });
         rules.push(json!({ "names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
+    }
+    if has("CAP_SYS_ADMIN") {
+        rules.push(json!({ "names": OF_SYS_ADMIN, "action": "SCMP_ACT_ALLOW" }));
+    } else {
+        // clone3's flags are in memory, where no filter sees them: its callers fall back to clone.
+        let argument = masked(0, 0, NEW_NAMESPACES);
+        rules.push(json!({ "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
+    }
+    if has("CAP_SYSLOG") {
+        rules.push(json!({ "names": OF_SYSLOG, "action": "SCMP_ACT_ALLOW" }));
     }
     for family in FAMILIES {
         rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, family)]));
@@ -49,11 +83,16 @@ fn socket(action: &str, args: &[Value]) -> Value {
 
 /// The low 32 bits of an argument equal `value`: socket(2) looks at no more, so an equality of 64 bits would be passed
 /// by with a high bit set.
+fn equals(index: u32, value: u64) -> Value {
+    masked(index, value, 0xffff_ffff)
+}
+
+/// The bits `mask` of an argument are `value`.
 ///
 /// libcontainer 0.7 takes `value` as the datum and `valueTwo` as the mask (seccomp/mod.rs, `translate_op`); runc and
 /// the OCI specification have them the other way round. This profile is for libcontainer only.
-fn equals(index: u32, value: u64) -> Value {
-    json!({ "index": index, "value": value, "valueTwo": 0xffff_ffff_u64, "op": "SCMP_CMP_MASKED_EQ" })
+fn masked(index: u32, value: u64, mask: u64) -> Value {
+    json!({ "index": index, "value": value, "valueTwo": mask, "op": "SCMP_CMP_MASKED_EQ" })
 }
 
 #[cfg(test)]
@@ -62,9 +101,13 @@ mod tests {
 
     #[test]
     fn nothing_that_makes_sockets_is_allowed_without_a_look_at_its_arguments() {
-        let profile = profile();
+        let profile = profile(&[]);
         let unconditional = profile["syscalls"][0]["names"].as_array().unwrap();
-        for name in ["socket", "socketcall", "io_uring_setup", "io_uring_enter", "personality"] {
+        let by_capability = OF_SYS_ADMIN.iter().chain(&OF_SYSLOG).copied();
+        for name in ["socket", "socketcall", "io_uring_setup", "io_uring_enter", "personality"]
+            .into_iter()
+            .chain(by_capability)
+        {
             assert!(!unconditional.contains(&json!(name)), "{name}");
         }
         assert!(unconditional.contains(&json!("execve")) && unconditional.len() > 300);

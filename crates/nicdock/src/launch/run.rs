@@ -18,11 +18,11 @@ use super::worker::Worker;
 use super::{LaunchError, spec};
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
-use crate::kernel::{netns, terminal};
-use crate::lease::{Holder, Ledger, STATE};
-use crate::phases::cgroup::Cgroup;
+use crate::kernel::{child, netns, terminal};
+use crate::lease::{ENTER, Holder, Ledger, Lock, STATE};
+use crate::phases::cgroup::{self, Cgroup};
 use crate::phases::devices::given_nodes;
-use crate::phases::rdma_limits;
+use crate::phases::{network, rdma_limits};
 use crate::plan::Plan;
 
 /// How long each phase took.
@@ -45,15 +45,17 @@ impl Timings {
 
 /// Runs the plan's program; gives its exit status. Whatever happens, the NICs are the host's again afterwards, or the
 /// containers' that joined this one.
-pub fn run(plan: &Plan, ledger: &Ledger, timings: &mut Timings) -> Result<i32, LaunchError> {
+///
+/// `lock` was taken before the plan was made.
+pub fn run(plan: &Plan, ledger: &Ledger, lock: Lock, timings: &mut Timings) -> Result<i32, LaunchError> {
+    child::forget_passed_descriptors()
+        .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
-    let host = {
-        let lock = ledger.lock()?;
-        match &plan.join {
-            None => ledger.reserve(&lock, plan).map(|()| None)?,
-            Some(other) => Some(ledger.join(&lock, plan, other)?),
-        }
+    let host = match &plan.join {
+        None => ledger.reserve(&lock, plan).map(|()| None)?,
+        Some(other) => Some(ledger.join(&lock, plan, other)?),
     };
+    drop(lock);
     timings.mark("reserve");
     let mut namespace = None;
     let result = attempt(plan, ledger, host.as_ref(), &signals, &mut namespace, timings);
@@ -62,6 +64,8 @@ pub fn run(plan: &Plan, ledger: &Ledger, timings: &mut Timings) -> Result<i32, L
     timings.mark("return");
     match (result, undone) {
         (Ok(status), Ok(())) => Ok(status),
+        // As a plain run that is ended early.
+        (Err(LaunchError::Signal(signal)), Ok(())) => Ok(128 + signal),
         (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
         (Err(run), Err(undo)) => Err(LaunchError::Twice { run: Box::new(run), undo: Box::new(undo) }),
     }
@@ -79,9 +83,12 @@ fn attempt(
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
     let staging = Staging::prepare(plan)?;
-    ledger.journal(&plan.name, "enter", None)?;
+    if host.is_none() {
+        network::check_identities(&plan.grants)?;
+    }
+    ledger.journal(&plan.name, ENTER, None)?;
     timings.mark("prepare");
-    let mut worker = Worker::start(plan, host)?;
+    let mut worker = Worker::start(plan, host, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
     let watch = Watch::start(plan, handle).map_err(inside)?;
     let netns_path = format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd());
@@ -98,7 +105,7 @@ fn attempt(
         .and_then(|builder| builder.as_init(&staging.folder).with_systemd(false).build());
     timings.mark("create");
     // Whatever libcontainer says, the worker's own error comes first: without the NIC there is nothing to create.
-    worker.network_done()?;
+    worker.network_done(signals)?;
     timings.mark("network");
     let mut container = created.map_err(|e| LaunchError::Container(reasons(&e)))?;
     let init = container
@@ -108,10 +115,14 @@ fn attempt(
     let process = Process::open(init).map_err(inside)?;
     Cgroup::of_process(init)?.restrict_devices(&given_nodes(&plan.grants)?)?;
     rdma_limits::set(plan, init)?;
-    worker.finish(init)?;
+    worker.finish(init, signals)?;
     timings.mark("enter and verify");
     let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;
+    cgroup::holds_only(&plan.name, init)?;
     ledger.journal(&plan.name, "start", Some(handle.as_raw_fd()))?;
+    if let Some(signal) = signals.next_that_ends().map_err(inside)? {
+        return Err(LaunchError::Signal(signal));
+    }
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
     supervise(&process, signals, watch, console).map_err(inside)

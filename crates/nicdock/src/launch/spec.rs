@@ -61,7 +61,7 @@ pub fn spec(plan: &Plan, staging: &Staging, netns: &str) -> Value {
             "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
-            "seccomp": profile(),
+            "seccomp": profile(capabilities),
         },
     })
 }
@@ -77,7 +77,12 @@ fn environment(plan: &Plan) -> Vec<String> {
     if plan.container.terminal && missing("TERM") {
         env.push(format!("TERM={}", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned())));
     }
-    env.extend(given.iter().cloned());
+    env.extend(given.iter().filter(|variable| *variable != "HOME=").cloned());
+    // Never left open: libcontainer would look it up inside (getpwuid(3)), which runs code of the container's root, its
+    // name service modules, before anything is closed.
+    if missing("HOME") || given.iter().any(|variable| variable == "HOME=") {
+        env.push(if plan.container.user.uid == 0 { "HOME=/root".to_owned() } else { "HOME=/".to_owned() });
+    }
     env
 }
 

@@ -35,6 +35,7 @@ impl Staging {
             Root::Directory(path) | Root::Bundle(path) => this.mount_directory(path)?,
         }
         for (number, volume) in plan.container.volumes.iter().enumerate() {
+            this.check_destination(&volume.destination)?;
             volume::stage(volume, &this.volume(number))?;
         }
         Ok(this)
@@ -48,6 +49,22 @@ impl Staging {
         self.folder.join(format!("volume-{number}"))
     }
 
+    /// A link on the way to a volume's destination could lead it onto what nicdock composes.
+    fn check_destination(&self, destination: &str) -> Result<(), LaunchError> {
+        let rootfs = self.rootfs();
+        let root = mount::open_host_path(&rootfs).map_err(|e| LaunchError::path(&rootfs, e))?;
+        match mount::open_inside(&root, destination, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(LaunchError::path(
+                destination,
+                format!(
+                    "a volume cannot be shown there ({error}): the root has a link on the way, and none is followed"
+                ),
+            )),
+        }
+    }
+
     fn mount_directory(&self, path: &Path) -> Result<(), LaunchError> {
         let fail = |e: io::Error| LaunchError::path(path, e);
         let root = mount::open_host_path(path).map_err(fail)?;
@@ -59,6 +76,8 @@ impl Staging {
             ));
         }
         volume::check_kind(&root, path)?;
+        // The host's / holds it too: --host-root shows that one safely.
+        volume::check_state(&root, path)?;
         check_mount_points(&root, path)?;
         let copy = mount::copy(&root, "").map_err(fail)?;
         mount::restrict(copy.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV).map_err(fail)?;

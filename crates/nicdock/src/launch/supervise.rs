@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::watch::Watch;
 use crate::kernel::pidfd::Process;
-use crate::kernel::signals::Signals;
+use crate::kernel::signals::{ENDING, Signals};
 use crate::kernel::terminal::{self, RawMode};
 use crate::say::notice;
 
@@ -21,7 +21,7 @@ pub fn supervise(
     mut watch: Watch,
     console: Option<OwnedFd>,
 ) -> io::Result<i32> {
-    watch.begin();
+    watch.begin().iter().for_each(notice);
     let _raw = console.as_ref().and_then(|_| RawMode::enter().ok());
     let mut console = console.map(std::fs::File::from);
     if let Some(master) = &console {
@@ -46,9 +46,16 @@ pub fn supervise(
         let ready: Vec<bool> = sources.iter().map(|s| !s.revents().is_empty()).collect();
         drop(sources);
         while let Some(signal) = signals.next()? {
-            match (&console, signal) {
-                (Some(master), libc::SIGWINCH) => drop(terminal::copy_size(master)),
-                _ => ended_by = forward(init, signal).or(ended_by),
+            if let (Some(master), libc::SIGWINCH) = (&console, signal) {
+                drop(terminal::copy_size(master));
+                continue;
+            }
+            let in_flight = watch.queue_pairs();
+            if let Some(signal) = forward(init, signal) {
+                ended_by = Some(signal);
+                for line in in_flight {
+                    notice(format_args!("ended while {line}"));
+                }
             }
         }
         if ready[2] || ready[3] {
@@ -63,7 +70,7 @@ pub fn supervise(
         if ready.first() == Some(&true)
             && let Some(status) = init.try_wait()?
         {
-            while relay_output(&mut console) {}
+            while has_output(console.as_ref()) && relay_output(&mut console) {}
             return Ok(ended_by.filter(|_| status == KILLED).map_or(status, |signal| 128 + signal));
         }
     }
@@ -75,12 +82,19 @@ const KILLED: i32 = 137;
 /// Passes a signal on. The kernel lets no signal end the first process of a PID namespace unless that has a handler
 /// (pid_namespaces(7)); where a plain run would have ended, the program is killed, and the signal given back.
 fn forward(init: &Process, signal: i32) -> Option<i32> {
-    let ends = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
-    if ends.contains(&signal) && !init.has_a_say_in(signal) {
+    if ENDING.contains(&signal) && !init.has_a_say_in(signal) {
         return init.signal(Signal::KILL).ok().map(|()| signal);
     }
     let _ = Signal::from_named_raw(signal).map(|signal| init.signal(signal));
     None
+}
+
+/// Whether there is something to copy now: others may keep the terminal open, and their words are not waited for.
+fn has_output(console: Option<&std::fs::File>) -> bool {
+    let Some(master) = console else { return false };
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut source = [PollFd::new(master, PollFlags::IN)];
+    poll(&mut source, Some(&now)).is_ok_and(|ready| ready > 0) && source[0].revents().contains(PollFlags::IN)
 }
 
 /// Copies what the program printed; `false` when its terminal is closed.

@@ -71,13 +71,20 @@ pub fn check_kind(handle: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
     }
 }
 
-/// Refuses what holds nicdock's state, or mounts of the host's devices and processes.
-fn check_contents(handle: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
-    let fail = |e: io::Error| LaunchError::path(path, e);
-    let real = fs::read_link(crate::kernel::child::proc_path(handle)).map_err(fail)?;
+/// Refuses what holds nicdock's state; gives where it really is.
+pub fn check_state(handle: &OwnedFd, path: &Path) -> Result<std::path::PathBuf, LaunchError> {
+    let real =
+        fs::read_link(crate::kernel::child::proc_path(handle)).map_err(|e| LaunchError::path(path, e))?;
     if Path::new(STATE).starts_with(&real) || real.starts_with(STATE) {
         return Err(LaunchError::path(path, format!("holds nicdock's state ({STATE}): it is not shared")));
     }
+    Ok(real)
+}
+
+/// Refuses what holds nicdock's state, or mounts of the host's devices and processes.
+fn check_contents(handle: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
+    let fail = |e: io::Error| LaunchError::path(path, e);
+    let real = check_state(handle, path)?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(fail)?;
     let bad = |kind: &str| kind == "devtmpfs" || FORBIDDEN.iter().any(|(_, name)| *name == kind);
     for line in mounts.lines() {

@@ -1,5 +1,5 @@
-//! What happens to the NICs while the program runs: a link that goes down, a NIC that is pulled. A program does not hear of
-//! it by itself: a usNIC's queue pairs go silent without an error.
+//! What happens to the NICs while the program runs: a link that goes down, a NIC that is pulled. A program does not hear
+//! of it by itself: a usNIC's queue pairs go silent without an error.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,40 +7,48 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::kernel::events::{LinkEvent, LinkEvents, Uevents};
 use crate::kernel::netns;
-use crate::plan::{Grant, NetdevGrant, Plan};
+use crate::phases::queue_pairs;
+use crate::plan::{Grant, Plan};
 
 /// Two sockets to poll, and what was known last.
 pub struct Watch {
     links: LinkEvents,
     uevents: Uevents,
-    /// Names inside, with the NIC and whether there was a carrier.
-    carriers: BTreeMap<String, (String, Option<bool>)>,
-    /// Places of the functions below /sys, with the NIC: a VF or the NIC itself.
-    functions: Vec<(String, String)>,
-    told_removal: Vec<String>,
+    grants: Vec<Grant>,
+    /// Whether a netdev has a carrier, by its name inside.
+    carriers: BTreeMap<String, bool>,
+    /// NICs that were said to be unplugged.
+    unplugged: Vec<String>,
 }
 
 impl Watch {
     /// Listens from now on; `namespace` is the container's.
     pub fn start(plan: &Plan, namespace: &OwnedFd) -> io::Result<Self> {
-        let inside = |grant: &Grant| {
-            let nic = grant.nic.name.clone();
-            let entry = |given: &NetdevGrant| (given.name.clone(), (nic.clone(), given.host.carrier));
-            grant.netdevs.iter().map(entry).collect::<Vec<_>>()
-        };
-        let function = |grant: &Grant| Some((grant.nic.pci?.to_string(), grant.nic.name.clone()));
+        let netdevs = plan.grants.iter().flat_map(|grant| &grant.netdevs);
+        let carrier =
+            |given: &crate::plan::NetdevGrant| (given.name.clone(), given.host.carrier == Some(true));
         Ok(Self {
             links: netns::within(namespace, LinkEvents::open)?,
             uevents: Uevents::open()?,
-            carriers: plan.grants.iter().flat_map(inside).collect(),
-            functions: plan.grants.iter().filter_map(function).collect(),
-            told_removal: Vec::new(),
+            carriers: netdevs.map(carrier).collect(),
+            grants: plan.grants.clone(),
+            unplugged: Vec::new(),
         })
     }
 
-    /// What happened while the NIC was moved was nicdock's own doing.
-    pub fn begin(&mut self) {
-        drop(self.news());
+    /// The NIC's move took its carrier away and brought it back: that is no news. What is different now is.
+    pub fn begin(&mut self) -> Vec<String> {
+        let before = self.carriers.clone();
+        for event in self.links.drain() {
+            self.carriers.entry(event.name).and_modify(|carrier| *carrier = event.carrier);
+        }
+        let lost = |(name, had): (String, bool)| {
+            let event = LinkEvent { carrier: *self.carriers.get(&name)?, name };
+            if had && !event.carrier { self.tell(&event) } else { None }
+        };
+        let mut news: Vec<String> = before.into_iter().filter_map(lost).collect();
+        news.extend(self.news());
+        news
     }
 
     /// Readable when there may be something to tell.
@@ -52,7 +60,11 @@ impl Watch {
     pub fn news(&mut self) -> Vec<String> {
         let mut news = Vec::new();
         for event in self.links.drain() {
-            news.extend(self.link(&event));
+            let before =
+                self.carriers.get_mut(&event.name).map(|carrier| std::mem::replace(carrier, event.carrier));
+            if before.is_some_and(|before| before != event.carrier) {
+                news.extend(self.tell(&event));
+            }
         }
         for path in self.uevents.removed() {
             news.extend(self.removal(&path));
@@ -60,45 +72,42 @@ impl Watch {
         news
     }
 
-    fn link(&mut self, event: &LinkEvent) -> Option<String> {
-        let (nic, last) = self.carriers.get_mut(&event.name)?;
-        let before = last.replace(event.carrier);
-        match (before, event.carrier) {
-            (Some(true), false) => Some(format!(
-                "the link of {} ({nic}) went down: what its programs had open may stay in error when it is back",
-                event.name
-            )),
-            (Some(false), true) => Some(format!("the link of {} ({nic}) is back", event.name)),
-            _ => None,
+    /// usNIC queue pairs that there are now, in sentences.
+    pub fn queue_pairs(&self) -> Vec<String> {
+        queue_pairs::now(&self.grants)
+    }
+
+    fn tell(&self, event: &LinkEvent) -> Option<String> {
+        let has = |grant: &&Grant| grant.netdevs.iter().any(|given| given.name == event.name);
+        let nic = &self.grants.iter().find(has)?.nic.name;
+        if event.carrier {
+            return Some(format!("the link of {} ({nic}) is back", event.name));
         }
+        let pairs = self.queue_pairs();
+        let hurt = if pairs.is_empty() { String::new() } else { format!("; {}", pairs.join("; ")) };
+        Some(format!(
+            "the link of {} ({nic}) went down: what its programs had open may stay in error when it is back{hurt}",
+            event.name
+        ))
     }
 
     /// A PF goes after its VFs, and those of usNIC wait for the programs that use them.
     fn removal(&mut self, path: &str) -> Option<String> {
-        let (pf, nic) = self.functions.iter().find(|(pf, _)| belongs(path, pf))?;
-        if self.told_removal.contains(pf) {
+        let grant = self.grants.iter().find(|grant| is_part_of(path, grant))?;
+        let nic = &grant.nic.name;
+        if self.unplugged.contains(nic) {
             return None;
         }
-        self.told_removal.push(pf.clone());
-        Some(format!("{nic} ({pf}) is being unplugged: the kernel may wait until its programs have ended"))
+        self.unplugged.push(nic.clone());
+        let address = grant.nic.pci.map(|address| address.to_string()).unwrap_or_default();
+        Some(format!(
+            "{nic} ({address}) is being unplugged: the kernel may wait until its programs have ended"
+        ))
     }
 }
 
-/// Whether the device at `path` is the function at `address` or a VF of it: same bus, higher number.
-fn belongs(path: &str, address: &str) -> bool {
+/// Whether the device at `path` is the NIC's function or one of its VFs.
+fn is_part_of(path: &str, grant: &Grant) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let bus = |address: &str| address.rsplit_once(':').map(|(bus, _)| bus.to_owned());
-    path.contains("/pci") && last.contains('.') && bus(last).is_some() && bus(last) == bus(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_on_the_nics_bus_belongs_to_it() {
-        assert!(belongs("/devices/pci0000:00/0000:00:1e.0/0000:03:00.4", "0000:03:00.0"));
-        assert!(!belongs("/devices/pci0000:00/0000:00:1e.0/0000:04:00.4", "0000:03:00.0"));
-        assert!(!belongs("/devices/pci0000:00/0000:00:1e.0/0000:03:00.0/net/eth0", "0000:03:00.0"));
-    }
+    grant.nic.pci.iter().chain(&grant.vfs).any(|address| address.to_string() == last)
 }

@@ -4,10 +4,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::LaunchError;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
+use crate::kernel::signals::Signals;
 use crate::lease::Holder;
 use crate::phases::{Doing, PhaseError, enter, network, verify};
 use crate::plan::Plan;
@@ -19,10 +22,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts it and waits until its namespace is there.
+    /// Starts it and waits until its namespace is there. Every wait ends when `signals` has one that ends a program.
     ///
     /// `host` is the container whose network namespace is shared; without it there will be a new one.
-    pub fn start(plan: &Plan, host: Option<&Holder>) -> Result<Self, LaunchError> {
+    pub fn start(plan: &Plan, host: Option<&Holder>, signals: &Signals) -> Result<Self, LaunchError> {
         let inside = |e: std::io::Error| {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
@@ -39,7 +42,7 @@ impl Worker {
         })
         .map_err(inside)?;
         let mut this = Self { child, stream: BufReader::new(ours) };
-        this.expect("namespace")?;
+        this.expect("namespace", signals)?;
         Ok(this)
     }
 
@@ -48,19 +51,20 @@ impl Worker {
     }
 
     /// Waits until the NICs are inside and configured.
-    pub fn network_done(&mut self) -> Result<(), LaunchError> {
-        self.expect("network")
+    pub fn network_done(&mut self, signals: &Signals) -> Result<(), LaunchError> {
+        self.expect("network", signals)
     }
 
     /// Lets it compose and verify the container whose first process is `init`; ends it.
-    pub fn finish(mut self, init: u32) -> Result<(), LaunchError> {
+    pub fn finish(mut self, init: u32, signals: &Signals) -> Result<(), LaunchError> {
         let _ = writeln!(self.stream.get_mut(), "{init}");
-        self.expect("verified")?;
+        self.expect("verified", signals)?;
         self.child.wait().map_err(|e| LaunchError::Inside(e.to_string()))?;
         Ok(())
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), LaunchError> {
+    fn expect(&mut self, word: &str, signals: &Signals) -> Result<(), LaunchError> {
+        self.wait(signals)?;
         let mut line = String::new();
         let _ = self.stream.read_line(&mut line);
         match line.trim_end().split_once(' ') {
@@ -69,6 +73,32 @@ impl Worker {
             _ => Err(LaunchError::Inside(format!(
                 "the process for the container's namespaces ended before '{word}'"
             ))),
+        }
+    }
+}
+
+impl Worker {
+    /// Until the child has said something, or has ended.
+    fn wait(&self, signals: &Signals) -> Result<(), LaunchError> {
+        let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
+        // It may have said two things at once.
+        if !self.stream.buffer().is_empty() {
+            return Ok(());
+        }
+        loop {
+            let mut sources =
+                [PollFd::new(self.stream.get_ref(), PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            match poll(&mut sources, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(inside(errno.into())),
+            }
+            let has_spoken = !sources[0].revents().is_empty();
+            if let Some(signal) = signals.next_that_ends().map_err(inside)? {
+                return Err(LaunchError::Signal(signal));
+            }
+            if has_spoken {
+                return Ok(());
+            }
         }
     }
 }

@@ -134,34 +134,14 @@ fn device_program(allowed: &[(u32, Option<u32>)]) -> Vec<Instruction> {
     program
 }
 
-/// The processes of container `name`, by their numbers on the host.
-pub fn processes(name: &str) -> Vec<u32> {
-    let procs = folders(name).into_iter().filter_map(|f| fs::read_to_string(f.join("cgroup.procs")).ok());
-    let mut pids: Vec<u32> =
-        procs.flat_map(|p| p.lines().filter_map(|l| l.parse().ok()).collect::<Vec<_>>()).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids
-}
-
-/// Ends every process in the cgroups of container `name`, waits for it, and removes them.
+/// Ends every process in the cgroups of container `name` and those below, waits for it, and removes them.
 pub fn end(name: &str) -> Result<(), PhaseError> {
     for folder in folders(name) {
         let what = || format!("ending the processes of {}", folder.display());
         let begin = Instant::now();
-        loop {
-            let procs = match fs::read_to_string(folder.join("cgroup.procs")) {
-                Ok(procs) => procs,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(PhaseError::new(what(), error)),
-            };
-            if procs.trim().is_empty() && fs::remove_dir(&folder).is_ok() {
-                break;
-            }
-            for pid in procs.lines().filter_map(|l| l.parse().ok()).filter_map(rustix::process::Pid::from_raw)
-            {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        // All at once, also those that fork meanwhile (Linux 5.14, version 2).
+        let _ = fs::write(folder.join("cgroup.kill"), "1");
+        while !remove(&folder).doing(what)? {
             if begin.elapsed() > Duration::from_secs(10) {
                 let error = io::Error::new(io::ErrorKind::TimedOut, "processes are still there after 10 s");
                 return Err(PhaseError::new(what(), error)
@@ -173,9 +153,71 @@ pub fn end(name: &str) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// Removes a cgroup with those below it, which a program with a cgroup file system of its own may have made; kills what is
+/// in them and gives `false` while there is something.
+fn remove(folder: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let mut empty = true;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            empty &= remove(&entry.path())?;
+        }
+    }
+    for pid in processes(folder)? {
+        empty = false;
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    if !empty {
+        return Ok(false);
+    }
+    match fs::remove_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // A process has come, or is not quite gone.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The processes of one cgroup; of one in threaded mode they are its root's (cgroups(7)).
+fn processes(folder: &Path) -> io::Result<Vec<rustix::process::Pid>> {
+    match fs::read_to_string(folder.join("cgroup.procs")) {
+        Ok(procs) => Ok(procs
+            .lines()
+            .filter_map(|l| l.parse().ok())
+            .filter_map(rustix::process::Pid::from_raw)
+            .collect()),
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV)) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `init` is all that is in the container's cgroups: before its program starts there must be nothing else.
+pub fn holds_only(name: &str, init: u32) -> Result<(), PhaseError> {
+    for folder in folders(name) {
+        let what = || format!("looking for the processes of {}", folder.display());
+        let others = processes(&folder).doing(what)?;
+        if others.iter().any(|pid| pid.as_raw_nonzero().get().unsigned_abs() != init) {
+            let error = io::Error::other(format!("there are {others:?} before the program has started"));
+            return Err(PhaseError::new(what(), error)
+                .with_advice("code of the container's root file system has run: do not trust it"));
+        }
+    }
+    Ok(())
+}
+
 /// The container's folders in every hierarchy.
 fn folders(name: &str) -> Vec<PathBuf> {
-    let place = |mount: PathBuf| mount.join("nicdock").join(name);
+    let place = |mount: PathBuf| mount.join(path(name).trim_start_matches('/'));
     let mut mounts = vec![PathBuf::from("/sys/fs/cgroup")];
     if let Ok(entries) = fs::read_dir("/sys/fs/cgroup") {
         mounts.extend(
@@ -193,7 +235,7 @@ pub fn is_unified() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
-/// Where libcontainer puts the container (`linux.cgroupsPath`).
+/// Where libcontainer puts the container (`linux.cgroupsPath`). No file of a cgroup's own begins so.
 pub fn path(name: &str) -> String {
-    format!("/nicdock/{name}")
+    format!("/nicdock/container-{name}")
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use nicdock_host::model::Netdev;
 
-use super::network::find;
 use super::{Doing, PhaseError, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
@@ -17,37 +16,31 @@ use crate::plan::{Grant, NetdevGrant};
 /// How long the kernel may take to return a NIC whose namespace has died (`cleanup_net` runs in the background).
 const KERNEL_RETURN: Duration = Duration::from_secs(20);
 
-/// How giving back ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Return {
-    /// The NIC is the host's, as it was.
-    Done,
-    /// Its PCI function is not there any more.
-    Unplugged,
-}
-
 /// How long the kernel may take to remove a NIC that was pulled while a program used it.
 const REMOVAL: Duration = Duration::from_secs(10);
 
-/// Brings everything of `grant` back, or finds that it was unplugged. `namespace` is the container's, where a descriptor of it is at hand; without
-/// it the container is dead and the kernel puts the NIC into the host's namespace by itself.
-pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Return, PhaseError> {
-    let result = if is_unplugged(grant) { Ok(()) } else { bring_back(grant, namespace) };
-    match result {
-        Ok(()) if !is_unplugged(grant) => Ok(Return::Done),
-        Ok(()) => Ok(Return::Unplugged),
-        // A NIC that vanishes while it is moved gives any error: whether it did shows when the kernel is done.
-        Err(error) => {
-            let begin = Instant::now();
-            while begin.elapsed() < REMOVAL && is_being_removed(&error) {
-                if is_unplugged(grant) {
-                    return Ok(Return::Unplugged);
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            if is_unplugged(grant) { Ok(Return::Unplugged) } else { Err(error) }
-        }
+/// Brings everything of `grant` back; gives what is not as it was, or that the NIC was unplugged, in sentences.
+///
+/// `namespace` is the container's, where a descriptor of it is at hand; without it the container is dead and the kernel
+/// puts the NIC into the host's namespace by itself. An error means that the NIC is not back.
+pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>, PhaseError> {
+    let unplugged = || {
+        let address = grant.nic.pci.map(|address| format!(" ({address})")).unwrap_or_default();
+        Ok(vec![format!(
+            "{}{address} was unplugged meanwhile: there is nothing to give back",
+            grant.nic.name
+        )])
+    };
+    if is_unplugged(grant) {
+        return unplugged();
     }
+    let result = bring_back(grant, namespace);
+    // A NIC that vanishes while it is moved gives any error: whether it did shows when the kernel is done.
+    let begin = Instant::now();
+    while result.as_ref().is_err_and(is_being_removed) && !is_unplugged(grant) && begin.elapsed() < REMOVAL {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if is_unplugged(grant) { unplugged() } else { result }
 }
 
 fn is_unplugged(grant: &Grant) -> bool {
@@ -62,37 +55,43 @@ fn is_being_removed(error: &PhaseError) -> bool {
         || matches!(error.error.raw_os_error(), Some(EBUSY | ENODEV))
 }
 
-fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<(), PhaseError> {
+fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>, PhaseError> {
     let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+    let mut notes = Vec::new();
     for given in &grant.netdevs {
-        let link = match namespace.map(|handle| fetch(handle, given)).transpose()? {
-            Some(true) => find(&mut host, &given.host.name)?,
-            _ => match wait_for(&mut host, grant, given)? {
-                Some(link) => link,
-                None => return Ok(()),
-            },
-        };
-        restore(&mut host, given, &link)?;
+        if let Some(handle) = namespace {
+            fetch(handle, given)?;
+        }
+        let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(notes) };
+        notes.extend(restore(&mut host, given, link)?);
     }
     if grant.netdevs.is_empty() {
-        return Ok(());
+        return Ok(notes);
     }
     for (rdma, soft) in grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
         soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev)?;
     }
-    Ok(())
+    Ok(notes)
 }
 
-/// Moves the netdev out of the container's namespace if it is there; gives whether it was.
-fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<bool, PhaseError> {
+/// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
+/// one that nobody has.
+fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<(), PhaseError> {
     let home = netns::current().doing(|| "opening the host's namespace".into())?;
     let mut inside = netns::within(namespace, Rtnl::open)
         .doing(|| "opening rtnetlink in the container's namespace".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
-    let Some(link) = links.iter().find(|link| is_same(link, &given.host)) else { return Ok(false) };
+    let Some(link) = links.iter().find(|link| !link.is_virtual && is_same(link, &given.host)) else {
+        return Ok(());
+    };
     let name = &given.host.name;
-    inside.move_link(link.ifindex, name, &home).doing(|| format!("moving {} back as {name}", link.name))?;
-    Ok(true)
+    match inside.move_link(link.ifindex, name, &home) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            inside.move_link(link.ifindex, &format!("nicdock{}", link.ifindex), &home)
+        }
+        result => result,
+    }
+    .doing(|| format!("moving {} back as {name}", link.name))
 }
 
 /// A netdev is remembered by the address burnt into it; one without is known by the address in use.
@@ -138,26 +137,40 @@ fn names_on_bus(sysfs: &str) -> Vec<String> {
     entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }
 
-fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(), PhaseError> {
+/// Makes the netdev as it was; gives what could not be put back, in sentences.
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: Link) -> Result<Vec<String>, PhaseError> {
     let planned = &given.host;
-    let name = &planned.name;
-    if link.name != *name {
-        host.set_up(link.ifindex, false).doing(|| format!("setting {} down", link.name))?;
-        host.rename(link.ifindex, name).doing(|| format!("renaming {} to {name}", link.name))?;
+    let index = link.ifindex;
+    let mut notes = Vec::new();
+    let mut name = planned.name.clone();
+    if link.name != name {
+        host.set_up(index, false).doing(|| format!("setting {} down", link.name))?;
+        match host.rename(index, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                notes.push(format!(
+                    "warning: {name} is back as {}: another interface is called {name} by now; rename it with ip link set",
+                    link.name
+                ));
+                name = link.name;
+            }
+            result => result.doing(|| format!("renaming {} to {name}", link.name))?,
+        }
     }
     let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
-    host.set_mtu_and_mac(link.ifindex, planned.mtu, mac)
+    host.set_mtu_and_mac(index, planned.mtu, mac)
         .doing(|| format!("setting MTU and MAC address of {name}"))?;
     if planned.up {
-        host.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
+        host.set_up(index, true).doing(|| format!("setting {name} up"))?;
     }
     for address in &planned.addresses {
-        host.restore_address(&address.raw, link.ifindex, name, false)
-            .doing(|| format!("adding {address} to {name}"))?;
+        if let Err(error) = host.restore_address(&address.raw, index, &name, false) {
+            notes.push(format!("warning: {name} is back without its address {address}: {error}"));
+        }
     }
     for route in planned.routes.iter().filter(|r| r.protocol != 2) {
-        host.restore_route(&route.raw, planned.ifindex, link.ifindex)
-            .doing(|| format!("adding the route to {:?} by {name}", route.destination))?;
+        if let Err(error) = host.restore_route(&route.raw, planned.ifindex, index) {
+            notes.push(format!("warning: {name} is back without its {route}: {error}"));
+        }
     }
-    Ok(())
+    Ok(notes)
 }

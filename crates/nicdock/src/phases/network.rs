@@ -39,6 +39,12 @@ pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), Pha
     Ok(())
 }
 
+/// The plan was made a moment ago: the interfaces behind its numbers must still be the same ones, and in this namespace.
+pub fn check_identities(grants: &[Grant]) -> Result<(), PhaseError> {
+    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+    grants.iter().flat_map(|grant| &grant.netdevs).try_for_each(|given| check_identity(&mut host, given))
+}
+
 fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
     match links.iter().find(|link| link.name == "lo") {
@@ -47,7 +53,6 @@ fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
     }
 }
 
-/// The plan was made a moment ago: the interface behind its number must still be the same one.
 fn check_identity(host: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
     let planned = &given.host;
     let links = host.links().doing(|| "listing the host's interfaces".into())?;
@@ -90,7 +95,7 @@ fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
     for route in given.host.routes.iter().filter(|r| given.addresses.is_empty() && r.protocol != 2) {
         inside
             .restore_route(&route.raw, given.host.ifindex, link.ifindex)
-            .doing(|| format!("adding the route to {:?} by {name}", route.destination))?;
+            .doing(|| format!("adding the {route} by {name}"))?;
     }
     Ok(())
 }

@@ -61,9 +61,13 @@ fn lacking_port(name: &str, wanted: &[u32]) -> Result<Option<String>, PhaseError
     let Some(device) = devices.iter().find(|device| device.name == name) else {
         return Ok(Some("it is not there".to_owned()));
     };
-    for port in socket.ports(device.index).doing(what)? {
+    let ports = socket.ports(device.index).doing(what)?;
+    for number in wanted {
+        let Some(port) = ports.iter().find(|port| port.number == *number) else {
+            return Ok(Some(format!("port {number} is not there")));
+        };
         let state = port.state.unwrap_or(0);
-        if wanted.contains(&port.number) && state != 4 {
+        if state != 4 {
             let word =
                 PORT_STATES.iter().find(|(number, _)| *number == state).map_or("not known", |(_, w)| *w);
             return Ok(Some(format!("port {} is {word}", port.number)));

@@ -1,4 +1,4 @@
-//! usNIC queue pairs that exist when their NIC is to go back: whose, and in which state.
+//! usNIC queue pairs that exist when something happens to their NIC: whose, and in which state.
 
 use std::time::{Duration, Instant};
 
@@ -6,25 +6,15 @@ use nicdock_host::inventory::usnic_pool;
 use nicdock_host::model::UsnicQueuePair;
 use nicdock_host::source::Live;
 
-use crate::plan::{Grant, Plan};
+use crate::plan::Grant;
 
 /// How long the kernel may take to destroy the queue pairs of processes that have ended.
 const DESTRUCTION: Duration = Duration::from_secs(3);
 
-/// What is about to be cut off: queue pairs of the container's own processes, a sentence a device.
-pub fn in_flight(plan: &Plan, processes: &[u32]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (device, mut pairs) in plan.grants.iter().flat_map(existing) {
-        pairs.retain(|pair| processes.contains(&pair.pid));
-        if !pairs.is_empty() {
-            lines.push(format!(
-                "{device}: {} in flight when the container ended: {}",
-                count(&pairs),
-                list(&pairs)
-            ));
-        }
-    }
-    lines
+/// The queue pairs that there are now, a sentence a device that has some.
+pub fn now(grants: &[Grant]) -> Vec<String> {
+    let with_some = grants.iter().flat_map(existing).filter(|(_, pairs)| !pairs.is_empty());
+    with_some.map(|(device, pairs)| format!("{device} has {}: {}", count(&pairs), list(&pairs))).collect()
 }
 
 /// What nobody of the container can have any more, since it has ended: queue pairs of others, a sentence a device.

@@ -40,18 +40,26 @@ fn line(device: &str, limits: RdmaLimits) -> String {
 /// The controller is handed down from the root, folder by folder.
 fn unified(name: &str) -> Result<PathBuf, PhaseError> {
     let root = Path::new("/sys/fs/cgroup");
-    for parent in [root.to_owned(), root.join("nicdock")] {
+    let own = root.join(cgroup::path(name).trim_start_matches('/'));
+    for parent in own
+        .ancestors()
+        .skip(1)
+        .take_while(|parent| parent.starts_with(root))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
         let control = parent.join("cgroup.subtree_control");
         fs::write(&control, "+rdma")
             .doing(|| format!("writing '+rdma' to {}", control.display()))
             .map_err(PhaseError::without_rdma_controller)?;
     }
-    Ok(root.join("nicdock").join(name))
+    Ok(own)
 }
 
 /// libcontainer puts no process into this hierarchy.
 fn version_1(name: &str, init: u32) -> Result<PathBuf, PhaseError> {
-    let folder = Path::new("/sys/fs/cgroup/rdma/nicdock").join(name);
+    let folder = Path::new("/sys/fs/cgroup/rdma").join(cgroup::path(name).trim_start_matches('/'));
     fs::create_dir_all(&folder)
         .doing(|| format!("making {}", folder.display()))
         .map_err(PhaseError::without_rdma_controller)?;
@@ -61,7 +69,11 @@ fn version_1(name: &str, init: u32) -> Result<PathBuf, PhaseError> {
 }
 
 impl PhaseError {
+    /// No such file: the kernel or the host's set-up lacks the controller.
     fn without_rdma_controller(self) -> Self {
+        if self.error.kind() != io::ErrorKind::NotFound {
+            return self;
+        }
         self.with_advice(
             "the limits need the cgroup controller rdma (CONFIG_CGROUP_RDMA): without it leave --hca-handles and \
              --hca-objects out",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use nicdock_host::model::NicKind;
 
 use super::{Container, Grant};
+use crate::request::Root;
 
 /// One of the five phases: reserve, prepare, enter, verify, return.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub fn explain(container: &Container, grants: &[Grant], join: Option<&str>) -> V
     enter.extend(show(container, grants));
     vec![
         phase("reserve", reserve(grants, join)),
-        phase("prepare", prepare(join)),
+        phase("prepare", prepare(container, join)),
         phase("enter", enter),
         phase("verify", verify()),
         phase("return", give_back(grants, join)),
@@ -51,7 +52,7 @@ fn reserve(grants: &[Grant], join: Option<&str>) -> Vec<Step> {
     grants.iter().map(lease).collect()
 }
 
-fn prepare(join: Option<&str>) -> Vec<Step> {
+fn prepare(container: &Container, join: Option<&str>) -> Vec<Step> {
     let namespace = match join {
         Some(other) => step(
             format!("enter the network namespace of container {other}"),
@@ -62,10 +63,28 @@ fn prepare(join: Option<&str>) -> Vec<Step> {
             "held by descriptors only: the kernel gives the NIC back when the last is closed",
         ),
     };
-    vec![
+    let root = match &container.root {
+        Root::Host => {
+            step("show the host's own / below a writable layer in memory", "nothing is written to the host")
+        }
+        Root::Directory(path) | Root::Bundle(path) => {
+            step(format!("show {} as /", path.display()), "writable, without devices")
+        }
+    };
+    let volumes = container.volumes.iter().map(|volume| {
+        let access = if volume.read_only { "read-only" } else { "WRITABLE" };
+        step(
+            format!("show {} on {}, {access}", volume.source.display(), volume.destination),
+            "asked for; without devices, set-user-ID programs and what is mounted in it",
+        )
+    });
+    let mut steps = vec![
         namespace,
         step("make a private mount namespace", "nothing of the container's file system appears on the host"),
-    ]
+        root,
+    ];
+    steps.extend(volumes);
+    steps
 }
 
 /// Netdevs and RDMA devices go in and settle.
@@ -158,8 +177,8 @@ fn give_back(grants: &[Grant], join: Option<&str>) -> Vec<Step> {
     }
     if grants.iter().any(|grant| grant.nic.kind == NicKind::Usnic) {
         steps.push(step(
-            "report queue pairs in flight",
-            "a program that is ended before it closed them loses what it had sent",
+            "report queue pairs that are cut off",
+            "a program that is ended with queue pairs open loses what it had sent",
         ));
     }
     for grant in grants {

@@ -18,6 +18,8 @@ pub struct Grant {
     pub rdma: Vec<RdmaGrant>,
     /// The PCI bridges above the NIC, root port first.
     pub bridges: Vec<PciAddress>,
+    /// Its virtual functions, by number.
+    pub vfs: Vec<PciAddress>,
     /// Give umad and issm too.
     pub umad: bool,
     /// Give the global `rdma_cm` node.
@@ -134,7 +136,8 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
     let rdma_cm = has_netdev && has_rdma && host.rdma_cm.is_some() && nic.kind != NicKind::Usnic;
     let function = nic.pci.and_then(|address| host.function(address));
     let bridges = function.map(|f| f.bridges.clone()).unwrap_or_default();
-    Ok(Grant { netdevs, bridges, rdma, umad: request.umad, rdma_cm, nic })
+    let vfs = function.map(|f| f.vfs.clone()).unwrap_or_default();
+    Ok(Grant { netdevs, bridges, vfs, rdma, umad: request.umad, rdma_cm, nic })
 }
 
 fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {

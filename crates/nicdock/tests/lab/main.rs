@@ -3,6 +3,7 @@
 //! Outside the lab every test is reported as ignored.
 
 mod host;
+mod hostile;
 mod isolation;
 mod lifecycle;
 mod nicdock;
@@ -58,6 +59,7 @@ fn main() -> std::process::ExitCode {
     let nics: Vec<(bool, Test)> = with(
         false,
         &[
+            hostile::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,
             probing::TESTS,

@@ -75,6 +75,15 @@ impl Running {
         Ok(self.0.wait()?.code())
     }
 
+    /// The exit status of nicdock, and what it said.
+    pub fn output(mut self) -> Result<Output, Failed> {
+        let mut stderr = Vec::new();
+        if let Some(mut pipe) = self.0.stderr.take() {
+            std::io::Read::read_to_end(&mut pipe, &mut stderr)?;
+        }
+        Ok(Output { status: self.0.wait()?, stdout: Vec::new(), stderr })
+    }
+
     /// Sends a signal to the container's first process, whose command line has `part`.
     pub fn signal(&self, signal: &str, part: &str) -> Result<(), Failed> {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.0.id()))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{Running, command, eventually, expect, fail};
+use crate::nicdock::{Running, eventually, expect, fail};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -109,26 +109,21 @@ fn volumes(_: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The ledger's lock is between the plan and what is done.
+/// strace(1) holds nicdock up after it has planned and leased, and before it takes the NIC.
 fn renamed(_: &Lab) -> Result<(), Failed> {
-    std::fs::create_dir_all("/run/nicdock/leases")?;
-    let lock = std::fs::File::create("/run/nicdock/leases/.lock")?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
-    let child = command(&["run", "--nic", "eth3", "--host-root", "--", "true"])
+    let child = std::process::Command::new("strace")
+        .args(["-o", "/dev/null", "-e", "trace=unshare", "-e", "inject=unshare:delay_enter=3000000:when=1"])
+        .args(["nicdock", "run", "--nic", "eth3", "--host-root", "--", "true"])
         .stderr(std::process::Stdio::piped())
         .spawn()?;
-    // "1: -> FLOCK ADVISORY WRITE PID …" (proc_locks(5)): it waits.
-    let waits = format!(" {} ", child.id());
-    eventually("nicdock waits for the ledger", || {
-        std::fs::read_to_string("/proc/locks")
-            .is_ok_and(|locks| locks.lines().any(|line| line.contains("->") && line.contains(&waits)))
+    eventually("nicdock has the lease", || {
+        std::path::Path::new("/run/nicdock/leases/0000:04:00.0.json").exists()
     })?;
     let rename = |from: &str, to: &str| {
         let script = format!("link set {from} down\nlink set {from} name {to}\nlink set {to} up\n");
         std::process::Command::new("sh").args(["-c", &format!("printf '{script}' | ip -batch -")]).status()
     };
     rename("eth3", "renamed3")?;
-    drop(lock);
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let routes = "ip address add 10.77.4.1/24 dev eth3; ip address add fd77:4::1/64 dev eth3 nodad; \

@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("a_joined_container_has_the_same_nic_and_namespace", joined, |_| true),
     ("the_nic_stays_until_the_last_of_its_containers_has_ended", last, |_| true),
     ("kill_9_of_the_first_supervisor_leaves_the_second_container_alone", killed, |_| true),
+    ("a_killed_second_container_is_ended_with_the_first", second_killed, |_| true),
     ("joining_what_does_not_run_is_refused", refused, |_| true),
     ("the_rdma_cgroup_limits_contexts", limits, |_| true),
 ];
@@ -59,11 +60,12 @@ fn held_by() -> Result<Value, Failed> {
 }
 
 fn last(_: &Lab) -> Result<(), Failed> {
-    let first = first("sleep 1")?;
+    let first = first("sleep 90022; true")?;
     let second =
         second("while ip address show eth3 >/dev/null && ! [ -e /tmp/end ]; do sleep 0.1; done; exit 5")?;
     expect(held_by()? == serde_json::json!(["first", ["second"]]), held_by()?)?;
-    expect(first.wait()? == Some(0), "the first")?;
+    first.signal("KILL", "90022")?;
+    expect(first.wait()? == Some(137), "the first")?;
     expect(held_by()? == serde_json::json!(["second", []]), held_by()?)?;
     fail(125, &["run", "--nic", "eth3", "--host-root", "--", "true"])?;
     let third =
@@ -81,6 +83,16 @@ fn killed(_: &Lab) -> Result<(), Failed> {
     expect(text.contains("eth3") && text.contains("first") && text.contains("others"), text)?;
     expect(held_by()? == serde_json::json!(["second", []]), held_by()?)?;
     expect(second.wait()? == Some(0), "the second lost the NIC")
+}
+
+fn second_killed(_: &Lab) -> Result<(), Failed> {
+    let first = first("sleep 90023; true")?;
+    let mut second = second("sleep 90024; true")?;
+    second.kill_supervisor()?;
+    first.signal("KILL", "90023")?;
+    // No other nicdock command ran: the first one's end is the second's too.
+    expect(first.wait()? == Some(137), "the first")?;
+    succeed(&["run", "--nic", "eth3", "--name", "second", "--host-root", "--", "true"]).map(drop)
 }
 
 fn refused(_: &Lab) -> Result<(), Failed> {

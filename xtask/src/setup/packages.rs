@@ -20,6 +20,7 @@ pub const PACKAGES: &[Package] = &[
     package("libseccomp-dev", "libcontainer: seccomp filters"),
     // The virtual VIC: QEMU with that device, and libfabric with usNIC
     package("ninja-build", "builds QEMU"),
+    package("patch", "cures it of a fault"),
     package("python3-venv", "QEMU's configure, and the meson that it wants"),
     package("libglib2.0-dev", "QEMU stands on it"),
     package("libattr1-dev", "QEMU: the lab's shares of the host's files (9p)"),

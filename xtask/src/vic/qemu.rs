@@ -17,6 +17,10 @@ const SOURCE: Source = Source {
     suites: &["trixie", "trixie-updates", "trixie-proposed-updates", "bookworm-backports"],
 };
 
+/// A fault of that QEMU's which ends one lab of many, and the file of QEMU's that is cured of it.
+const PATCH: &str = "memory-map-race.patch";
+const PATCHED: &str = "system/physmem.c";
+
 const TARGET: &str = "qemu-system-x86_64";
 
 const CONFIGURE: &[&str] = &[
@@ -75,7 +79,7 @@ fn inputs(tree: &Tree) -> Result<Inputs> {
     let mut inputs = Inputs::default();
     inputs.words(&[&tree.version]);
     inputs.words(CONFIGURE);
-    inputs.files(&[lab_vic().join("lab.mak")])?;
+    inputs.files(&["lab.mak", PATCH].map(|file| lab_vic().join(file)))?;
     inputs.files(&device_files()?)?;
     Ok(inputs)
 }
@@ -95,6 +99,7 @@ fn prepare(tree: &Tree) -> Result<()> {
     }
     copy_if_different(&lab_vic().join("lab.mak"), &tree.dir.join("configs/devices/x86_64-softmmu/lab.mak"))?;
 
+    apply(&lab_vic().join(PATCH), &tree.dir.join(PATCHED))?;
     edit(&tree.dir.join("hw/net/meson.build"), |text| with_line(text, "subdir('cisco_vic')"))?;
     edit(&tree.dir.join("hw/net/Kconfig"), |text| with_line(text, "source cisco_vic/Kconfig"))?;
     // Debian strips edk2's blobs from its tarball (its patch skip-unpack-edk2-blobs)…
@@ -109,6 +114,17 @@ fn copy_if_different(from: &Path, to: &Path) -> Result<()> {
         return Ok(());
     }
     fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Patches a file, from what it first was, which is kept: so a patch that has changed applies too.
+fn apply(patch: &Path, file: &Path) -> Result<()> {
+    let original = file.with_extension("c.orig");
+    if !original.exists() {
+        fs::copy(file, &original).with_context(|| format!("cannot keep {}", file.display()))?;
+    }
+    let patched = file.with_extension("c.patched");
+    capture(Command::new("patch").arg("--quiet").arg("--output").args([&patched, &original]).arg(patch))?;
+    copy_if_different(&patched, file)
 }
 
 /// Changes a file of QEMU's, once: a second edit must find nothing to do.
@@ -135,7 +151,7 @@ fn install_meson(home: &Path) -> Result<PathBuf> {
     let python = venv.join("bin/python3");
     eprintln!("vic: installing meson");
     capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", "meson>=1.5"]))?;
+    capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", "meson>=1.5,<2"]))?;
     Ok(python)
 }
 

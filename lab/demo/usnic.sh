@@ -4,9 +4,9 @@ set -u
 # shellcheck source=lab/demo/show.sh
 . "$(dirname "$0")/show.sh"
 
-# libfabric's own test program, built with the usnic provider.
-PATH=$PATH:$NICDOCK_LAB_LIBFABRIC/bin
-export PATH
+# As if installed: nicdock, and libfabric's own test program, built with the usnic provider.
+cp "$(command -v nicdock)" /usr/local/bin
+ln -s "$NICDOCK_LAB_LIBFABRIC/bin/fi_pingpong" /usr/local/bin
 pingpong='fi_pingpong -p usnic -e dgram -I 100 -S all'
 
 title '1. The NICs of this host'
@@ -18,13 +18,13 @@ show "nicdock run --nic usnic_0 --user 1000 --host-root -- sh -c 'ls /sys/class/
 title '3. Two containers with a VIC each, at user level, past the kernel'
 printf '$ nicdock run --name server --nic usnic_1 --ip 10.78.9.2/24 --user 1000 --host-root -- %s &\n' "$pingpong"
 # shellcheck disable=SC2086
-nicdock run --name server --nic usnic_1 --ip 10.78.9.2/24 --user 1000 -e PATH="$PATH" --host-root -- $pingpong >/tmp/server.log 2>&1 &
+nicdock run --name server --nic usnic_1 --ip 10.78.9.2/24 --user 1000 --host-root -- $pingpong >/tmp/server.log 2>&1 &
 server=$!
 until_running server
 printf '$ nicdock run --name client --nic usnic_0 --ip 10.78.9.1/24 --user 1000 --host-root -- %s 10.78.9.2\n' "$pingpong"
 # The server listens a moment after it was started; the client's container stays for step 4.
 client="for i in \$(seq 50); do $pingpong 10.78.9.2 >/tmp/out 2>&1 && break; sleep 0.2; done; cat /tmp/out; sleep 8"
-nicdock run --name client --nic usnic_0 --ip 10.78.9.1/24 --user 1000 -e PATH="$PATH" --host-root -- sh -c "$client" >/tmp/client.log 2>&1 &
+nicdock run --name client --nic usnic_0 --ip 10.78.9.1/24 --user 1000 --host-root -- sh -c "$client" >/tmp/client.log 2>&1 &
 container=$!
 wait $server
 server_status=$?

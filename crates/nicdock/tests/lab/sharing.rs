@@ -76,12 +76,17 @@ fn last(_: &Lab) -> Result<(), Failed> {
 }
 
 fn killed(_: &Lab) -> Result<(), Failed> {
+    let share = tempfile::tempdir()?;
+    let volume = format!("{}:/share:ro", share.path().display());
     let mut first = first("sleep 90021; true")?;
-    let second = second("sleep 3; ip -br address show eth3 | grep -q 10.77.4.1/24")?;
+    let script =
+        "until [ -e /share/end ]; do sleep 0.1; done; ip -br address show eth3 | grep -q 10.77.4.1/24";
+    let second = Running::with(&["--join", "first", "--name", "second", "-v", &volume], script)?;
     first.kill_supervisor()?;
     let text = succeed(&["reconcile"])?;
     expect(text.contains("eth3") && text.contains("first") && text.contains("others"), text)?;
     expect(held_by()? == serde_json::json!(["second", []]), held_by()?)?;
+    std::fs::write(share.path().join("end"), "")?;
     expect(second.wait()? == Some(0), "the second lost the NIC")
 }
 

@@ -11,6 +11,7 @@ pub mod rdma_limits;
 pub mod soft_rdma;
 pub mod soft_roce;
 pub mod verify;
+mod wait;
 
 /// Why a phase stopped: what it was doing, on what, and what the kernel said.
 #[derive(Debug, thiserror::Error)]

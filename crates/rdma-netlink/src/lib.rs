@@ -26,7 +26,7 @@ pub mod wire;
 pub use chardev::{Chardev, DriverId, parse_chardev};
 pub use device::{Device, parse_devices};
 pub use error::ParseError;
-pub use port::{Port, parse_ports};
+pub use port::{Port, parse_ports, port_state_name};
 pub use request::Request;
 pub use socket::Socket;
 pub use system::{NetnsMode, parse_netns_mode};

@@ -19,6 +19,12 @@ pub struct Port {
     pub netdev: Option<String>,
 }
 
+/// The words of `enum ib_port_state` (include/rdma/ib_verbs.h), as sysfs prints them; `None` for a number without one.
+pub fn port_state_name(state: u8) -> Option<&'static str> {
+    const NAMES: [&str; 5] = ["DOWN", "INIT", "ARMED", "ACTIVE", "ACTIVE_DEFER"];
+    NAMES.get(usize::from(state).checked_sub(1)?).copied()
+}
+
 /// Reads the answer to [`Request::ports`](crate::Request::ports). Attributes of newer kernels are passed over.
 pub fn parse_ports(bytes: &[u8]) -> Result<Vec<Port>, ParseError> {
     // The dump answers with PORT_GET, the single request with GET (`nldev_port_get_doit` of older kernels).

@@ -79,6 +79,16 @@ pub struct Netdev {
     pub routes: Vec<Route>,
 }
 
+/// `RTPROT_KERNEL` (include/uapi/linux/rtnetlink.h).
+const PROTOCOL_KERNEL: u8 = 2;
+
+impl Netdev {
+    /// Routes that somebody made; the kernel makes its own again with each address.
+    pub fn own_routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(|route| route.protocol != PROTOCOL_KERNEL)
+    }
+}
+
 /// How long an address stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

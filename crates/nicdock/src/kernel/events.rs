@@ -9,6 +9,8 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::protocols::{NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
 
+use super::rtnl::messages;
+
 /// `RTNLGRP_LINK` (include/uapi/linux/rtnetlink.h).
 const RTNLGRP_LINK: u32 = 1;
 /// Events of the kernel itself; udev's own go to group 2 (lib/kobject_uevent.c).
@@ -87,21 +89,15 @@ fn datagrams(socket: &Socket) -> Vec<Vec<u8>> {
 }
 
 fn link_events(datagram: &[u8]) -> Vec<LinkEvent> {
-    let mut events = Vec::new();
-    let mut rest = datagram;
-    while let Ok(message) = NetlinkMessage::<Message>::deserialize(rest) {
-        let length = (message.header.length as usize).next_multiple_of(4);
-        match message.payload {
-            NetlinkPayload::InnerMessage(Message::NewLink(link)) => {
-                let carrier = link.header.flags.contains(LinkFlags::LowerUp);
-                events.extend(event(link, carrier));
-            }
-            NetlinkPayload::InnerMessage(Message::DelLink(link)) => events.extend(event(link, false)),
-            _ => {}
+    let of_message = |message: NetlinkMessage<Message>| match message.payload {
+        NetlinkPayload::InnerMessage(Message::NewLink(link)) => {
+            let carrier = link.header.flags.contains(LinkFlags::LowerUp);
+            event(link, carrier)
         }
-        rest = rest.get(length..).filter(|_| length >= 16).unwrap_or_default();
-    }
-    events
+        NetlinkPayload::InnerMessage(Message::DelLink(link)) => event(link, false),
+        _ => None,
+    };
+    messages(datagram).map_while(Result::ok).filter_map(of_message).collect()
 }
 
 fn event(link: LinkMessage, carrier: bool) -> Option<LinkEvent> {

@@ -182,27 +182,41 @@ impl Rtnl {
         let mut answers = Vec::new();
         loop {
             let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = &datagram[..];
-            while rest.len() >= 16 {
-                let answer = NetlinkMessage::<Message>::deserialize(rest).map_err(invalid)?;
-                let length = answer.header.length as usize;
-                if answer.header.sequence_number == self.sequence {
-                    match answer.payload {
-                        NetlinkPayload::Done(_) => return Ok(answers),
-                        NetlinkPayload::Error(error) => {
-                            return match error.code {
-                                None => Ok(answers),
-                                Some(_) => Err(error.to_io()),
-                            };
-                        }
-                        NetlinkPayload::InnerMessage(inner) => answers.push(inner),
-                        _ => {}
-                    }
+            for answer in messages(&datagram) {
+                let answer = answer?;
+                if answer.header.sequence_number != self.sequence {
+                    continue;
                 }
-                rest = rest.get(length.next_multiple_of(4)..).filter(|_| length >= 16).unwrap_or_default();
+                match answer.payload {
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Error(error) => {
+                        return match error.code {
+                            None => Ok(answers),
+                            Some(_) => Err(error.to_io()),
+                        };
+                    }
+                    NetlinkPayload::InnerMessage(inner) => answers.push(inner),
+                    _ => {}
+                }
             }
         }
     }
+}
+
+/// The messages in a datagram, up to and with the first that is not understood.
+pub fn messages(datagram: &[u8]) -> impl Iterator<Item = io::Result<NetlinkMessage<Message>>> {
+    /// `NLMSG_HDRLEN` (include/uapi/linux/netlink.h).
+    const HEADER_LEN: usize = 16;
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        if rest.len() < HEADER_LEN {
+            return None;
+        }
+        let message = NetlinkMessage::<Message>::deserialize(rest).map_err(invalid);
+        let length = message.as_ref().map_or(0, |message| message.header.length as usize);
+        rest = rest.get(length.next_multiple_of(4)..).filter(|_| length >= HEADER_LEN).unwrap_or_default();
+        Some(message)
+    })
 }
 
 fn family(ip: std::net::IpAddr) -> netlink_packet_route::AddressFamily {

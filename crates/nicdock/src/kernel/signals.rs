@@ -17,9 +17,10 @@ const FORWARDED: [i32; 8] = [
     libc::SIGWINCH,
 ];
 
-/// Those of them that end a program by default (signal(7)).
-pub const ENDING: [i32; 6] =
-    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+/// Whether a forwarded signal ends a program by default (signal(7)).
+pub fn ends(signal: i32) -> bool {
+    FORWARDED.contains(&signal) && !matches!(signal, libc::SIGCONT | libc::SIGWINCH)
+}
 
 /// The mask of a process that has inherited what [`Signals::block`] did, as proc_pid_status(5) shows it.
 pub fn blocked_mask() -> u64 {
@@ -60,13 +61,11 @@ impl Signals {
             Err(errno) => Err(errno.into()),
         }
     }
-}
 
-impl Signals {
     /// The next signal that has arrived and would end a plain run.
     pub fn next_that_ends(&self) -> io::Result<Option<i32>> {
         while let Some(signal) = self.next()? {
-            if ENDING.contains(&signal) {
+            if ends(signal) {
                 return Ok(Some(signal));
             }
         }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::watch::Watch;
 use crate::kernel::pidfd::Process;
-use crate::kernel::signals::{ENDING, Signals};
+use crate::kernel::signals::{self, Signals};
 use crate::kernel::terminal::{self, RawMode};
 use crate::say::notice;
 
@@ -18,7 +18,7 @@ use crate::say::notice;
 pub fn supervise(
     init: &Process,
     signals: &Signals,
-    mut watch: Watch,
+    mut watch: Watch<'_>,
     console: Option<OwnedFd>,
 ) -> io::Result<i32> {
     watch.begin().iter().for_each(notice);
@@ -82,7 +82,7 @@ const KILLED: i32 = 137;
 /// Passes a signal on. The kernel lets no signal end the first process of a PID namespace unless that has a handler
 /// (pid_namespaces(7)); where a plain run would have ended, the program is killed, and the signal given back.
 fn forward(init: &Process, signal: i32) -> Option<i32> {
-    if ENDING.contains(&signal) && !init.has_a_say_in(signal) {
+    if signals::ends(signal) && !init.has_a_say_in(signal) {
         return init.signal(Signal::KILL).ok().map(|()| signal);
     }
     let _ = Signal::from_named_raw(signal).map(|signal| init.signal(signal));

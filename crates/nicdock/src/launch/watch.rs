@@ -8,30 +8,29 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::kernel::events::{LinkEvent, LinkEvents, Uevents};
 use crate::kernel::netns;
 use crate::phases::queue_pairs;
-use crate::plan::{Grant, Plan};
+use crate::plan::{Grant, NetdevGrant, Plan};
 
 /// Two sockets to poll, and what was known last.
-pub struct Watch {
+pub struct Watch<'a> {
     links: LinkEvents,
     uevents: Uevents,
-    grants: Vec<Grant>,
+    grants: &'a [Grant],
     /// Whether a netdev has a carrier, by its name inside.
     carriers: BTreeMap<String, bool>,
     /// NICs that were said to be unplugged.
     unplugged: Vec<String>,
 }
 
-impl Watch {
+impl<'a> Watch<'a> {
     /// Listens from now on; `namespace` is the container's.
-    pub fn start(plan: &Plan, namespace: &OwnedFd) -> io::Result<Self> {
+    pub fn start(plan: &'a Plan, namespace: &OwnedFd) -> io::Result<Self> {
         let netdevs = plan.grants.iter().flat_map(|grant| &grant.netdevs);
-        let carrier =
-            |given: &crate::plan::NetdevGrant| (given.name.clone(), given.host.carrier == Some(true));
+        let carrier = |given: &NetdevGrant| (given.name.clone(), given.host.carrier == Some(true));
         Ok(Self {
             links: netns::within(namespace, LinkEvents::open)?,
             uevents: Uevents::open()?,
             carriers: netdevs.map(carrier).collect(),
-            grants: plan.grants.clone(),
+            grants: &plan.grants,
             unplugged: Vec::new(),
         })
     }
@@ -74,7 +73,7 @@ impl Watch {
 
     /// usNIC queue pairs that there are now, in sentences.
     pub fn queue_pairs(&self) -> Vec<String> {
-        queue_pairs::now(&self.grants)
+        queue_pairs::now(self.grants)
     }
 
     fn tell(&self, event: &LinkEvent) -> Option<String> {

@@ -75,9 +75,7 @@ impl Worker {
             ))),
         }
     }
-}
 
-impl Worker {
     /// Until the child has said something, or has ended.
     fn wait(&self, signals: &Signals) -> Result<(), LaunchError> {
         let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());

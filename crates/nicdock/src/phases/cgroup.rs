@@ -217,7 +217,6 @@ pub fn holds_only(name: &str, init: u32) -> Result<(), PhaseError> {
 
 /// The container's folders in every hierarchy.
 fn folders(name: &str) -> Vec<PathBuf> {
-    let place = |mount: PathBuf| mount.join(path(name).trim_start_matches('/'));
     let mut mounts = vec![PathBuf::from("/sys/fs/cgroup")];
     if let Ok(entries) = fs::read_dir("/sys/fs/cgroup") {
         mounts.extend(
@@ -227,12 +226,17 @@ fn folders(name: &str) -> Vec<PathBuf> {
                 .map(|e| e.path()),
         );
     }
-    mounts.into_iter().map(place).filter(|p| p.exists()).collect()
+    mounts.into_iter().map(|mount| below(&mount, name)).filter(|p| p.exists()).collect()
 }
 
 /// Whether the host has cgroup version 2 alone. With version 1 the container sees no /sys/fs/cgroup at all.
 pub fn is_unified() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// The container's folder in the hierarchy mounted at `mount`.
+pub fn below(mount: &Path, name: &str) -> PathBuf {
+    mount.join(path(name).trim_start_matches('/'))
 }
 
 /// Where libcontainer puts the container (`linux.cgroupsPath`). No file of a cgroup's own begins so.

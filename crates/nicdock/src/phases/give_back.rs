@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nicdock_host::model::Netdev;
 
+use super::network::set_mtu_and_mac;
 use super::{Doing, PhaseError, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
@@ -49,10 +50,8 @@ fn is_unplugged(grant: &Grant) -> bool {
 
 /// The errors that an interface gives while, and after, its driver takes it away.
 fn is_being_removed(error: &PhaseError) -> bool {
-    const EBUSY: i32 = 16;
-    const ENODEV: i32 = 19;
     error.error.kind() == io::ErrorKind::NotFound
-        || matches!(error.error.raw_os_error(), Some(EBUSY | ENODEV))
+        || matches!(error.error.raw_os_error(), Some(libc::EBUSY | libc::ENODEV))
 }
 
 fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>, PhaseError> {
@@ -63,7 +62,7 @@ fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>,
             fetch(handle, given)?;
         }
         let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(notes) };
-        notes.extend(restore(&mut host, given, link)?);
+        notes.extend(restore(&mut host, given, &link)?);
     }
     if grant.netdevs.is_empty() {
         return Ok(notes);
@@ -138,7 +137,7 @@ fn names_on_bus(sysfs: &str) -> Vec<String> {
 }
 
 /// Makes the netdev as it was; gives what could not be put back, in sentences.
-fn restore(host: &mut Rtnl, given: &NetdevGrant, link: Link) -> Result<Vec<String>, PhaseError> {
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Vec<String>, PhaseError> {
     let planned = &given.host;
     let index = link.ifindex;
     let mut notes = Vec::new();
@@ -151,14 +150,12 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: Link) -> Result<Vec<Strin
                     "warning: {name} is back as {}: another interface is called {name} by now; rename it with ip link set",
                     link.name
                 ));
-                name = link.name;
+                name.clone_from(&link.name);
             }
             result => result.doing(|| format!("renaming {} to {name}", link.name))?,
         }
     }
-    let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
-    host.set_mtu_and_mac(index, planned.mtu, mac)
-        .doing(|| format!("setting MTU and MAC address of {name}"))?;
+    set_mtu_and_mac(host, link, planned, &name)?;
     if planned.up {
         host.set_up(index, true).doing(|| format!("setting {name} up"))?;
     }
@@ -167,7 +164,7 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: Link) -> Result<Vec<Strin
             notes.push(format!("warning: {name} is back without its address {address}: {error}"));
         }
     }
-    for route in planned.routes.iter().filter(|r| r.protocol != 2) {
+    for route in planned.own_routes() {
         if let Err(error) = host.restore_route(&route.raw, planned.ifindex, index) {
             notes.push(format!("warning: {name} is back without its {route}: {error}"));
         }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::wait::Wait;
 use super::{Doing, PhaseError, port, soft_rdma};
+use nicdock_host::model::Netdev;
+
 use crate::kernel::rtnl::{Link, Rtnl};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
-use crate::say::notice;
 
 /// How long a link that had a carrier on the host may take to have it again (autonegotiation).
 const CARRIER_WAIT: Duration = Duration::from_secs(15);
@@ -18,7 +20,7 @@ pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), Pha
     set_loopback_up(&mut inside)?;
     for given in grants.iter().flat_map(|g| &g.netdevs) {
         let name = &given.host.name;
-        check_identity(host, given)?;
+        check_identity(&host_links(host)?, given)?;
         host.move_link(given.host.ifindex, &given.name, here)
             .doing(|| format!("moving {name} into the container as {}", given.name))?;
         configure(&mut inside, given)?;
@@ -41,8 +43,12 @@ pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), Pha
 
 /// The plan was made a moment ago: the interfaces behind its numbers must still be the same ones, and in this namespace.
 pub fn check_identities(grants: &[Grant]) -> Result<(), PhaseError> {
-    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
-    grants.iter().flat_map(|grant| &grant.netdevs).try_for_each(|given| check_identity(&mut host, given))
+    let links = host_links(&mut Rtnl::open().doing(|| "opening rtnetlink".into())?)?;
+    grants.iter().flat_map(|grant| &grant.netdevs).try_for_each(|given| check_identity(&links, given))
+}
+
+fn host_links(host: &mut Rtnl) -> Result<Vec<Link>, PhaseError> {
+    host.links().doing(|| "listing the host's interfaces".into())
 }
 
 fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
@@ -53,9 +59,8 @@ fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
     }
 }
 
-fn check_identity(host: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
+fn check_identity(links: &[Link], given: &NetdevGrant) -> Result<(), PhaseError> {
     let planned = &given.host;
-    let links = host.links().doing(|| "listing the host's interfaces".into())?;
     let same = |link: &Link| {
         link.ifindex == planned.ifindex
             && link.name == planned.name
@@ -73,10 +78,7 @@ fn check_identity(host: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError
 fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
     let name = &given.name;
     let link = find(inside, name)?;
-    let mac = given.host.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
-    inside
-        .set_mtu_and_mac(link.ifindex, given.host.mtu, mac)
-        .doing(|| format!("setting MTU and MAC address of {name}"))?;
+    set_mtu_and_mac(inside, &link, &given.host, name)?;
     inside.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
     if given.addresses.is_empty() {
         for address in &given.host.addresses {
@@ -92,12 +94,19 @@ fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
         }
     }
     // Routes of addresses that were replaced would lead nowhere.
-    for route in given.host.routes.iter().filter(|r| given.addresses.is_empty() && r.protocol != 2) {
+    for route in given.host.own_routes().filter(|_| given.addresses.is_empty()) {
         inside
             .restore_route(&route.raw, given.host.ifindex, link.ifindex)
             .doing(|| format!("adding the {route} by {name}"))?;
     }
     Ok(())
+}
+
+/// As the host had them. A MAC address that is right already is left alone: not every driver can set one.
+pub fn set_mtu_and_mac(rtnl: &mut Rtnl, link: &Link, planned: &Netdev, name: &str) -> Result<(), PhaseError> {
+    let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
+    rtnl.set_mtu_and_mac(link.ifindex, planned.mtu, mac)
+        .doing(|| format!("setting MTU and MAC address of {name}"))
 }
 
 fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, here: &OwnedFd) -> Result<(), PhaseError> {
@@ -120,7 +129,7 @@ fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, here: &OwnedFd) -> Result<(), Ph
     Ok(())
 }
 
-pub fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
+fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
     let links = inside.links().doing(|| "listing interfaces".into())?;
     links
         .into_iter()
@@ -130,24 +139,11 @@ pub fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
 }
 
 fn wait_for_carrier(inside: &mut Rtnl, name: &str) -> Result<(), PhaseError> {
-    let begin = Instant::now();
-    let mut told = false;
-    loop {
-        if find(inside, name)?.running {
-            return Ok(());
-        }
-        if begin.elapsed() > CARRIER_WAIT {
-            let error = io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no carrier after {} s", CARRIER_WAIT.as_secs()),
-            );
-            return Err(PhaseError::new(format!("waiting for the link of {name}"), error)
-                .with_advice("it had one on the host: look at the cable and the switch"));
-        }
-        if !told && begin.elapsed() > Duration::from_secs(1) {
-            notice(format_args!("waiting for the link of {name}"));
-            told = true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let doing = format!("waiting for the link of {name}");
+    let advice = "it had one on the host: look at the cable and the switch";
+    let wait = Wait { doing: doing.clone(), at_most: CARRIER_WAIT, advice };
+    wait.until_complete(
+        |_| doing.clone(),
+        || Ok((!find(inside, name)?.running).then(|| "no carrier".to_owned())),
+    )
 }

@@ -40,15 +40,8 @@ fn line(device: &str, limits: RdmaLimits) -> String {
 /// The controller is handed down from the root, folder by folder.
 fn unified(name: &str) -> Result<PathBuf, PhaseError> {
     let root = Path::new("/sys/fs/cgroup");
-    let own = root.join(cgroup::path(name).trim_start_matches('/'));
-    for parent in own
-        .ancestors()
-        .skip(1)
-        .take_while(|parent| parent.starts_with(root))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-    {
+    let own = cgroup::below(root, name);
+    for parent in [root, own.parent().unwrap_or(root)] {
         let control = parent.join("cgroup.subtree_control");
         fs::write(&control, "+rdma")
             .doing(|| format!("writing '+rdma' to {}", control.display()))
@@ -59,7 +52,7 @@ fn unified(name: &str) -> Result<PathBuf, PhaseError> {
 
 /// libcontainer puts no process into this hierarchy.
 fn version_1(name: &str, init: u32) -> Result<PathBuf, PhaseError> {
-    let folder = Path::new("/sys/fs/cgroup/rdma").join(cgroup::path(name).trim_start_matches('/'));
+    let folder = cgroup::below(Path::new("/sys/fs/cgroup/rdma"), name);
     fs::create_dir_all(&folder)
         .doing(|| format!("making {}", folder.display()))
         .map_err(PhaseError::without_rdma_controller)?;

@@ -1,5 +1,7 @@
 //! What is taken from the host for one NIC, with all that is needed to give it back.
 
+use std::net::IpAddr;
+
 use nicdock_host::model::{
     Address, Host, IsolationMethod, Mac, Netdev, Nic, NicKind, Node, PciAddress, RdmaDevice, RdmaNetnsMode,
 };
@@ -34,6 +36,17 @@ pub struct NetdevGrant {
     pub name: String,
     /// Addresses that replace its own; empty keeps its own.
     pub addresses: Vec<AddressWithPrefix>,
+}
+
+impl NetdevGrant {
+    /// The addresses that it has inside.
+    pub fn ips(&self) -> Vec<IpAddr> {
+        if self.addresses.is_empty() {
+            self.host.addresses.iter().map(|address| address.ip).collect()
+        } else {
+            self.addresses.iter().map(|address| address.ip).collect()
+        }
+    }
 }
 
 /// One RDMA device that is given.
@@ -108,11 +121,8 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
             nic.rdma_devices.iter().find_map(|d| d.driver.clone()).unwrap_or_else(|| "its driver".into());
         return Err(PlanError::Exclusive { nic: nic.name, driver });
     }
-    if nic.kind == NicKind::Usnic {
-        super::usnic::check_address(&nic, &request.addresses)?;
-    }
     let netdevs = if keep { &[][..] } else { &nic.netdevs[..] };
-    let netdevs = netdevs
+    let netdevs: Vec<NetdevGrant> = netdevs
         .iter()
         .map(|netdev| NetdevGrant {
             host: netdev.clone(),
@@ -120,6 +130,9 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
             addresses: request.addresses.clone(),
         })
         .collect();
+    if nic.kind == NicKind::Usnic {
+        super::usnic::check_address(&nic.name, &netdevs)?;
+    }
     let rdma = nic
         .rdma_devices
         .iter()

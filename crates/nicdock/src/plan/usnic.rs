@@ -1,20 +1,16 @@
 //! What a usNIC needs, and what it means to have one.
 
-use nicdock_host::model::{Nic, NicKind};
+use nicdock_host::model::NicKind;
 
-use super::{Grant, PlanError};
-use crate::request::{AddressWithPrefix, Memlock, Request};
-use crate::usnic::memory_registration_is_broken;
-
-/// What libfabric's usnic provider locks for its queues (measured with 1.17 and 2.1: 4 MiB is too little, 8 is enough).
-const LIBFABRIC_MEMLOCK: u64 = 8 << 20;
+use super::{Grant, NetdevGrant, PlanError};
+use crate::request::{Memlock, Request};
+use crate::usnic::{LIBFABRIC_MEMLOCK, memory_registration_is_broken};
 
 /// The driver takes a queue pair only for a socket that has the netdev's IPv4 address
 /// (`validate_filter_locked()` of `usnic_fwd.c`).
-pub fn check_address(nic: &Nic, given: &[AddressWithPrefix]) -> Result<(), PlanError> {
-    let own = nic.netdevs.iter().flat_map(|netdev| &netdev.addresses).any(|address| address.ip.is_ipv4());
-    let has_ipv4 = if given.is_empty() { own } else { given.iter().any(|address| address.ip.is_ipv4()) };
-    if has_ipv4 { Ok(()) } else { Err(PlanError::UsnicAddress { nic: nic.name.clone() }) }
+pub fn check_address(nic: &str, netdevs: &[NetdevGrant]) -> Result<(), PlanError> {
+    let has_ipv4 = netdevs.iter().flat_map(NetdevGrant::ips).any(|ip| ip.is_ipv4());
+    if has_ipv4 { Ok(()) } else { Err(PlanError::UsnicAddress { nic: nic.to_owned() }) }
 }
 
 /// What a user should know before a program uses the usNICs among `grants`.

@@ -12,7 +12,7 @@ use super::record::Record;
 use super::report::{DeviceReport, Step};
 use super::surroundings::{self, Folder, Netdev, Node, Process};
 use crate::kernel::uverbs::{ProtectionDomain, Uverbs};
-use crate::usnic::memory_registration_is_broken;
+use crate::usnic::{LIBFABRIC_MEMLOCK, memory_registration_is_broken};
 
 /// Whether memory is registered on a usNIC whose driver is expected to crash at that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Run<'_> {
     }
 
     fn memory_size(&self) -> u64 {
-        if self.folder.usnic { judge::USNIC_MEMLOCK } else { ONE_PAGE }
+        if self.folder.usnic { LIBFABRIC_MEMLOCK } else { ONE_PAGE }
     }
 
     /// Tells what came, or explains the error.

@@ -6,9 +6,7 @@ use super::found::Target;
 use super::gid;
 use super::surroundings::{Netdev, Node, Process};
 use crate::kernel::uverbs::abi::PortAttributes;
-
-/// Pinned memory that libfabric's usnic provider needs (measured: 4 MiB fails at fi_enable with ENOMEM, 8 MiB works).
-pub const USNIC_MEMLOCK: u64 = 8 << 20;
+use crate::usnic::{LIBFABRIC_MEMLOCK, address_in_gid};
 
 /// What was found, or why it is not as it must be and what to do next.
 pub type Verdict = Result<String, String>;
@@ -54,14 +52,7 @@ pub fn ports(ports: &[(u8, PortAttributes)], usnic: bool) -> Verdict {
 }
 
 fn port_text(number: u8, port: PortAttributes) -> String {
-    let state = match port.state {
-        1 => "DOWN",
-        2 => "INIT",
-        3 => "ARMED",
-        4 => "ACTIVE",
-        5 => "ACTIVE_DEFER",
-        _ => "in no known state",
-    };
+    let state = rdma_netlink::port_state_name(port.state).unwrap_or("in no known state");
     let mtu = match port.active_mtu {
         mtu @ 1..=5 => format!(", MTU {}", 128_u32 << mtu),
         _ => String::new(),
@@ -75,7 +66,7 @@ pub fn usnic_gid(gids: &[(u32, Ipv6Addr)], netdev: Option<&Netdev>) -> Verdict {
     let Some((_, gid)) = gids.iter().find(|(index, _)| *index == 0) else {
         return Err(format!("GID 0 is empty, and libfabric takes the NIC's MAC address from it: {again}"));
     };
-    let told = gid::usnic_address(*gid);
+    let told = address_in_gid(*gid);
     let known: Vec<Ipv4Addr> = netdev.map(ipv4).unwrap_or_default();
     if told.is_unspecified() && known.is_empty() {
         return Err("GID 0 tells no IPv4 address: give the netdev one (ip address add)".into());
@@ -140,9 +131,9 @@ pub fn memlock(process: &Process, usnic: bool) -> Verdict {
         None => Ok("unlimited".into()),
         Some(_) if process.exceeds_memlock => Ok(format!("{limit}, which CAP_IPC_LOCK lifts")),
         Some(0) => Err(format!("0: no memory may be pinned, so none can be registered; {raise}")),
-        Some(bytes) if usnic && bytes < USNIC_MEMLOCK => Err(format!(
+        Some(bytes) if usnic && bytes < LIBFABRIC_MEMLOCK => Err(format!(
             "{limit}: libfabric's usnic provider pins {}; {raise}",
-            self::limit(Some(USNIC_MEMLOCK))
+            self::limit(Some(LIBFABRIC_MEMLOCK))
         )),
         Some(_) => Ok(format!("{limit}: whoever registers more gets ENOMEM")),
     }

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{expect, succeed, words};
+use crate::nicdock::{expect, shell, succeed, words};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -21,10 +21,7 @@ const LOOK: &str = "cd /sys/class; ls infiniband; echo -; ls infiniband_verbs; e
                     echo -; ls /sys/bus/pci/devices; echo -; ibv_devices | tail -n +3 | cut -f1-2; echo -; ip -br link | cut -d' ' -f1";
 
 fn look(args: &[&str]) -> Result<Vec<Vec<String>>, Failed> {
-    let mut all = vec!["run", "--host-root"];
-    all.extend(args);
-    all.extend(["--", "sh", "-c", LOOK]);
-    let text = succeed(&all)?;
+    let text = shell(args, LOOK)?;
     Ok(text.split("-\n").map(|part| words(part).into_iter().map(str::to_owned).collect()).collect())
 }
 
@@ -65,16 +62,7 @@ fn move_all(_: &Lab) -> Result<(), Failed> {
 fn ethernet(_: &Lab) -> Result<(), Failed> {
     let found = look(&["--nic", "eth3"])?;
     same(&found[..4], &[&[], &[], &["eth3", "lo"], &[]])?;
-    let text = succeed(&[
-        "run",
-        "--nic",
-        "eth3",
-        "--host-root",
-        "--",
-        "sh",
-        "-c",
-        "ip address show eth3; ip route; ip -6 route",
-    ])?;
+    let text = shell(&["--nic", "eth3"], "ip address show eth3; ip route; ip -6 route")?;
     for part in [
         "mtu 1400",
         "inet 10.77.4.1/24",
@@ -85,38 +73,12 @@ fn ethernet(_: &Lab) -> Result<(), Failed> {
     ] {
         expect(text.contains(part), format!("no '{part}' in\n{text}"))?;
     }
-    let text = succeed(&[
-        "run",
-        "--nic",
-        "eth3",
-        "--ip",
-        "10.5.0.1/16",
-        "--host-root",
-        "--",
-        "ip",
-        "-br",
-        "address",
-        "show",
-        "eth3",
-    ])?;
+    let text = shell(&["--nic", "eth3", "--ip", "10.5.0.1/16"], "ip -br address show eth3")?;
     expect(text.contains("10.5.0.1/16") && !text.contains("10.77.4.1"), text)
 }
 
 fn ordinary_user(_: &Lab) -> Result<(), Failed> {
-    let text = succeed(&[
-        "run",
-        "--nic",
-        "rxe0",
-        "--netdev",
-        "keep",
-        "--user",
-        "1000",
-        "--host-root",
-        "--",
-        "sh",
-        "-c",
-        "id -u; ibv_devinfo",
-    ])?;
+    let text = shell(&["--nic", "rxe0", "--netdev", "keep", "--user", "1000"], "id -u; ibv_devinfo")?;
     expect(text.starts_with("1000\n") && text.contains("rxe0") && !text.contains("rxe1"), text)
 }
 
@@ -130,31 +92,22 @@ fn probe(more: &[&str], what: &[&str]) -> Result<String, Failed> {
     Ok(succeed(&args)?.trim().to_owned())
 }
 
+/// The numbers of a uverbs node, from sysfs.
+pub fn number_of(node: &str) -> Result<(u32, u32), Failed> {
+    let dev = std::fs::read_to_string(format!("/sys/class/infiniband_verbs/{node}/dev"))?;
+    let (major, minor) = dev.trim().split_once(':').ok_or("no device number")?;
+    Ok((major.parse()?, minor.parse()?))
+}
+
 fn foreign_node(_: &Lab) -> Result<(), Failed> {
     let this = std::env::current_exe()?.display().to_string();
-    let dev = std::fs::read_to_string("/sys/class/infiniband_verbs/uverbs0/dev")?;
-    let (major, minor) = dev.trim().split_once(':').ok_or("no device number")?;
+    let (major, minor) = number_of("uverbs0")?;
     let script = format!(
         "{this} --probe mknod /tmp/foreign {major} {minor}; {this} --probe open /tmp/foreign; \
          {this} --probe mknod /dev/foreign {major} {minor}; {this} --probe open /dev/foreign; \
          {this} --probe mknod /dev/tun 10 200; {this} --probe open /dev/tun; {this} --probe open /dev/infiniband/uverbs1"
     );
-    let args = [
-        "run",
-        "--nic",
-        "rxe1",
-        "--netdev",
-        "keep",
-        "--cap-add",
-        "MKNOD",
-        "--weaken",
-        "--host-root",
-        "--",
-        "sh",
-        "-c",
-        &script,
-    ];
-    let text = succeed(&args)?;
+    let text = shell(&["--nic", "rxe1", "--netdev", "keep", "--cap-add", "MKNOD", "--weaken"], &script)?;
     let lines: Vec<&str> = text.lines().collect();
     // The first two are on a nodev mount (EACCES); /dev is not, and there the device cgroup says EPERM.
     expect(lines == ["open", "13", "open", "1", "open", "1", "open"], text)
@@ -176,12 +129,7 @@ fn io_uring(_: &Lab) -> Result<(), Failed> {
 }
 
 fn memlock(_: &Lab) -> Result<(), Failed> {
-    let limit = |more: &[&str]| {
-        let mut args = vec!["run", "--nic", "rxe1", "--netdev", "keep", "--host-root"];
-        args.extend(more);
-        args.extend(["--", "sh", "-c", "ulimit -l"]);
-        succeed(&args)
-    };
+    let limit = |more: &[&str]| shell(&[&["--nic", "rxe1", "--netdev", "keep"], more].concat(), "ulimit -l");
     expect(limit(&[])?.trim() == "unlimited", "the default")?;
     expect(limit(&["--memlock", "64M"])?.trim() == "65536", "64M")
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, sleeping, succeed};
+use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, shell, sleeping, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -153,8 +153,7 @@ fn streams(_: &Lab) -> Result<(), Failed> {
 }
 
 fn terminal(_: &Lab) -> Result<(), Failed> {
-    let text =
-        succeed(&["run", "-t", "--nic", "eth3", "--host-root", "--", "sh", "-c", "tty; ls -l /dev/console"])?;
+    let text = shell(&["-t", "--nic", "eth3"], "tty; ls -l /dev/console")?;
     expect(text.contains("/dev/pts/0") || text.contains("/dev/console"), text)
 }
 
@@ -162,23 +161,8 @@ fn options(_: &Lab) -> Result<(), Failed> {
     std::fs::create_dir_all("/tmp/share")?;
     std::fs::write("/tmp/share/file", "content")?;
     let script = "cat /data/file; echo; touch /data/x 2>/dev/null || echo read-only; echo $COLOUR; pwd; touch /etc/x && echo writable";
-    let args = [
-        "run",
-        "--nic",
-        "eth3",
-        "-v",
-        "/tmp/share:/data:ro",
-        "-e",
-        "COLOUR=blue",
-        "-w",
-        "/usr",
-        "--host-root",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ];
-    let text = succeed(&args)?;
+    let options = ["--nic", "eth3", "-v", "/tmp/share:/data:ro", "-e", "COLOUR=blue", "-w", "/usr"];
+    let text = shell(&options, script)?;
     std::fs::remove_dir_all("/tmp/share")?;
     expect(text == "content\nread-only\nblue\n/usr\nwritable\n", &text)?;
     expect(!std::path::Path::new("/etc/x").exists(), "the host's /etc was written to")
@@ -203,20 +187,7 @@ fn bundle(_: &Lab) -> Result<(), Failed> {
 }
 
 fn two_nics(_: &Lab) -> Result<(), Failed> {
-    let args = [
-        "run",
-        "--nic",
-        "rxe0",
-        "--nic",
-        "rxe1",
-        "--netdev",
-        "keep",
-        "--host-root",
-        "--",
-        "ls",
-        "/sys/class/infiniband",
-    ];
-    let text = succeed(&args)?;
+    let text = shell(&["--nic", "rxe0", "--nic", "rxe1", "--netdev", "keep"], "ls /sys/class/infiniband")?;
     expect(text == "rxe0\nrxe1\n", &text)?;
     let output =
         nicdock(&["run", "--nic", "rxe0", "--nic", "rxe0", "--netdev", "keep", "--host-root", "--", "true"]);

@@ -14,6 +14,7 @@ mod selection;
 mod sharing;
 mod usnic;
 mod usnic_faults;
+mod vic;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 

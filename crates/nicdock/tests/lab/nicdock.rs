@@ -30,6 +30,11 @@ pub fn succeed(args: &[&str]) -> Result<String, Failed> {
     .into())
 }
 
+/// Runs a shell's script in a container over the host's root, which must succeed; gives its standard output.
+pub fn shell(options: &[&str], script: &str) -> Result<String, Failed> {
+    succeed(&[&["run", "--host-root"], options, &["--", "sh", "-c", script]].concat())
+}
+
 /// Runs nicdock, which must end with `status`; gives its standard error.
 pub fn fail(status: i32, args: &[&str]) -> Result<String, Failed> {
     let output = nicdock(args);

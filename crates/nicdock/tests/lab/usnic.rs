@@ -5,8 +5,9 @@ use std::process::Stdio;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::nicdock::{Running, command, expect, fail, nicdock, succeed, words};
-use crate::{Lab, Test};
+use crate::isolation::number_of;
+use crate::nicdock::{Running, command, expect, fail, nicdock, shell, succeed, words};
+use crate::{Lab, Test, vic};
 
 pub const TESTS: &[Test] = &[
     ("a_container_has_its_usnic_and_nothing_of_the_other", alone, |_| true),
@@ -36,8 +37,7 @@ fn alone(_: &Lab) -> Result<(), Failed> {
     let look = "cd /sys/class; ls infiniband; echo -; ls infiniband_verbs; echo -; ls net; echo -; ls /dev/infiniband; \
                 echo -; ls /sys/bus/pci/devices; echo -; ip -br link | cut -d' ' -f1; echo -; \
                 cat infiniband/usnic_1/iface";
-    let text =
-        succeed(&["run", "--nic", "usnic_1", "--host-root", "--user", "1000", "--", "sh", "-c", look])?;
+    let text = shell(&["--nic", "usnic_1", "--user", "1000"], look)?;
     let parts: Vec<Vec<&str>> = text.split("-\n").map(words).collect();
     let expected: [&[&str]; 7] = [
         &["usnic_1"],
@@ -52,24 +52,10 @@ fn alone(_: &Lab) -> Result<(), Failed> {
         expect(found == wanted, format!("{found:?} instead of {wanted:?}"))?;
     }
     // The other's node can be made and not opened.
-    let dev = std::fs::read_to_string("/sys/class/infiniband_verbs/uverbs0/dev")?;
-    let (major, minor) = dev.trim().split_once(':').ok_or("no number")?;
+    let (major, minor) = number_of("uverbs0")?;
     let this = std::env::current_exe()?.display().to_string();
     let script = format!("{this} --probe mknod /dev/other {major} {minor}; {this} --probe open /dev/other");
-    let args = [
-        "run",
-        "--nic",
-        "usnic_1",
-        "--cap-add",
-        "MKNOD",
-        "--weaken",
-        "--host-root",
-        "--",
-        "sh",
-        "-c",
-        &script,
-    ];
-    let text = succeed(&args)?;
+    let text = shell(&["--nic", "usnic_1", "--cap-add", "MKNOD", "--weaken"], &script)?;
     expect(text == "open\n1\n", text)
 }
 
@@ -92,8 +78,7 @@ fn selectors(_: &Lab) -> Result<(), Failed> {
 fn ready(_: &Lab) -> Result<(), Failed> {
     let script =
         "cat /sys/class/infiniband/usnic_0/ports/1/state /sys/class/infiniband/usnic_0/ports/1/gids/0";
-    let args = ["run", "--nic", "usnic_0", "--ip", "10.78.9.5/24", "--host-root", "--", "sh", "-c", script];
-    let text = succeed(&args)?;
+    let text = shell(&["--nic", "usnic_0", "--ip", "10.78.9.5/24"], script)?;
     expect(text.starts_with("4: ACTIVE\nfe80:0000:0a4e:0905:"), text)
 }
 
@@ -197,25 +182,11 @@ fn small_memlock(_: &Lab) -> Result<(), Failed> {
 
 /// A program in a container that has two queue pairs, until it is told to go on.
 pub fn with_queue_pairs(nic: &str, more: &[&str]) -> Result<(std::process::Child, u32), Failed> {
-    let program = std::env::var("NICDOCK_LAB_VIC_TEST")?;
-    let options: Vec<&str> =
-        if more.contains(&"--join") { more.to_vec() } else { [&["--nic", nic], more].concat() };
-    let mut args = vec!["run", "--host-root"];
-    args.extend(options);
-    args.extend(["--", &program, "goes-silent", nic]);
-    let mut child =
-        command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(child.stdout.as_mut().expect("piped")),
-        &mut line,
-    )?;
-    let vf = line.trim().strip_prefix("vf ").and_then(|vf| vf.parse().ok());
-    if let Some(vf) = vf {
-        return Ok((child, vf));
-    }
-    let _ = child.kill();
-    Err(format!("no queue pairs: {line}{:?}", child.wait_with_output()?).into())
+    let which: &[&str] = if more.contains(&"--join") { &[] } else { &["--nic", nic] };
+    let program = vic::test_program()?;
+    vic::with_queue_pairs(command(
+        &[&["run", "--host-root"], which, more, &["--", &program, "goes-silent", nic]].concat(),
+    ))
 }
 
 fn usnic(device: &str) -> Result<Value, Failed> {

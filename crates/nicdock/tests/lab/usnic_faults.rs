@@ -1,12 +1,13 @@
 //! What goes wrong with a usNIC while its program runs: the host is as before afterwards, another container undisturbed.
 
-use std::process::{Child, Command};
+use std::process::Child;
 
 use libtest_mimic::Failed;
 
 use crate::lifecycle::kill;
 use crate::nicdock::{Running, eventually, expect, nicdock, sleeping, succeed};
 use crate::usnic::with_queue_pairs;
+use crate::vic::{self, knob, port_becomes};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -20,12 +21,6 @@ pub const TESTS: &[Test] = &[
 
 /// Comes last, and does not leave the host as it was: it takes a VIC away for good.
 pub const UNPLUG: Test = ("an_unplugged_usnic_is_told_and_does_not_disturb_the_other", unplug, |_| true);
-
-/// Turns a knob of the virtual VIC (lab/vic/knob.sh).
-fn knob(words: &[&str]) -> Result<(), Failed> {
-    let status = Command::new(std::env::var("NICDOCK_LAB_KNOB")?).args(words).status()?;
-    expect(status.success(), format!("{words:?}: {status}"))
-}
 
 /// A container with the other VIC that looks whether its link, address and port stay as they are until it is told to end.
 struct Bystander(Running);
@@ -112,26 +107,23 @@ fn link_down(lab: &Lab) -> Result<(), Failed> {
     } else {
         sleeping_with_errors("90033")?
     };
-    knob(&["vic1", "link-up", "false"])?;
+    knob("vic1", &["link-up", "false"])?;
     let part = if lab.registers_usnic_memory() { "usnic_1 has 2 queue pairs" } else { "went down" };
     told(&mut patient.0, part)?;
     if lab.registers_usnic_memory() {
         let tree = succeed(&["ls", "--tree"])?;
         expect(tree.contains(" ERR on VF"), tree)?;
     }
-    knob(&["vic1", "link-up", "true"])?;
-    eventually("the port is active again", || {
-        std::fs::read_to_string("/sys/class/infiniband/usnic_1/ports/1/state")
-            .is_ok_and(|s| s.contains("ACTIVE"))
-    })?;
+    knob("vic1", &["link-up", "true"])?;
+    port_becomes("usnic_1", "ACTIVE")?;
     drop(patient);
     bystander.end()
 }
 
 fn no_carrier(_: &Lab) -> Result<(), Failed> {
-    knob(&["vic1", "link-up", "false"])?;
+    knob("vic1", &["link-up", "false"])?;
     let output = nicdock(&["run", "--nic", "usnic_1", "--host-root", "--", "true"]);
-    knob(&["vic1", "link-up", "true"])?;
+    knob("vic1", &["link-up", "true"])?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     expect(output.status.code() == Some(125) && text.contains("usnic_1") && text.contains("DOWN"), text)
 }
@@ -139,9 +131,9 @@ fn no_carrier(_: &Lab) -> Result<(), Failed> {
 fn firmware(_: &Lab) -> Result<(), Failed> {
     let bystander = Bystander::start()?;
     // CMD_ADD_FILTER fails once, with ERR_ENOMEM-like error 10: no queue pair, and nothing else.
-    knob(&["vic1", "fail-devcmd", "58"])?;
-    knob(&["vic1", "fail-devcmd-error", "10"])?;
-    let program = std::env::var("NICDOCK_LAB_VIC_TEST")?;
+    knob("vic1", &["fail-devcmd", "58"])?;
+    knob("vic1", &["fail-devcmd-error", "10"])?;
+    let program = vic::test_program()?;
     let fails = nicdock(&["run", "--nic", "usnic_1", "--host-root", "--", &program, "opens", "usnic_1"]);
     let works = nicdock(&["run", "--nic", "usnic_1", "--host-root", "--", &program, "opens", "usnic_1"]);
     expect(!fails.status.success() && works.status.success(), format!("{fails:?}\n{works:?}"))?;
@@ -151,7 +143,7 @@ fn firmware(_: &Lab) -> Result<(), Failed> {
 fn vf_reset(_: &Lab) -> Result<(), Failed> {
     let bystander = Bystander::start()?;
     let (mut child, vf) = with_queue_pairs("usnic_1", &[])?;
-    knob(&["vic1", "reset-vf", &vf.to_string()])?;
+    knob("vic1", &["reset-vf", &vf.to_string()])?;
     std::io::Write::write_all(child.stdin.as_mut().expect("piped"), b"now\n")?;
     let output = child.wait_with_output()?;
     expect(
@@ -160,7 +152,7 @@ fn vf_reset(_: &Lab) -> Result<(), Failed> {
     )?;
     bystander.end()?;
     // The VF is as good as new for the next.
-    let program = std::env::var("NICDOCK_LAB_VIC_TEST")?;
+    let program = vic::test_program()?;
     succeed(&["run", "--nic", "usnic_1", "--host-root", "--", &program, "opens", "usnic_1"]).map(drop)
 }
 
@@ -173,7 +165,7 @@ fn unplug(_: &Lab) -> Result<(), Failed> {
         "exec sleep 90034 3<>/dev/infiniband/uverbs1",
     )?;
     eventually("the program runs", || sleeping("90034").is_some())?;
-    knob(&["vic1", "unplug"])?;
+    knob("vic1", &["unplug"])?;
     told(&mut patient.0, "being unplugged")?;
     // The kernel waits for the program, whatever it is told; the program ends.
     let pid = i32::try_from(patient.0.id())?;

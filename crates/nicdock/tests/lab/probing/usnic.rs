@@ -1,13 +1,13 @@
 //! `nicdock probe` on virtual Cisco VICs under the kernel's own usNIC drivers.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::{as_user, binary, devices, failed, in_container, run, step};
-use crate::nicdock::{eventually, expect, nicdock};
+use crate::nicdock::{expect, nicdock};
+use crate::vic::{self, knob, port_becomes};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -20,29 +20,6 @@ pub const TESTS: &[Test] = &[
     ("memory_below_what_libfabric_pins_is_told", memlock, |_| true),
     ("a_usnic_whose_vfs_are_all_taken_is_told", vfs, Lab::registers_usnic_memory),
 ];
-
-/// The state of a usNIC's port once the driver knows it.
-fn port_becomes(device: &str, state: &str) -> Result<(), Failed> {
-    let file = format!("/sys/class/infiniband/{device}/ports/1/state");
-    eventually(&format!("{device} is {state}"), || {
-        std::fs::read_to_string(&file).is_ok_and(|text| text.trim().ends_with(state))
-    })
-}
-
-/// Turns a knob of the virtual VIC that has this netdev (lab/vic/knob.sh).
-fn knob(netdev: &str, words: &[&str]) -> Result<(), Failed> {
-    let script = std::env::var("NICDOCK_LAB_KNOB")?;
-    let turn = |vic: &str, words: &[&str]| Command::new(&script).arg(vic).args(words).output();
-    let mac = std::fs::read_to_string(format!("/sys/class/net/{netdev}/address"))?;
-    for vic in ["vic0", "vic1", "vic2"] {
-        let output = turn(vic, &["mac"])?;
-        if String::from_utf8_lossy(&output.stdout).contains(mac.trim()) {
-            let output = turn(vic, words)?;
-            return expect(output.status.success(), format!("{words:?}: {output:?}"));
-        }
-    }
-    Err(format!("no virtual VIC has the address {mac}").into())
-}
 
 /// What a usNIC on which everything else works comes to, on this kernel.
 fn as_good_as_the_kernel(lab: &Lab, device: &Value) -> Result<(), Failed> {
@@ -154,13 +131,9 @@ struct TwoVfs(Child);
 
 impl TwoVfs {
     fn take(device: &str) -> Result<Self, Failed> {
-        let program = std::env::var("NICDOCK_LAB_VIC_TEST")?;
-        let mut command = Command::new(program);
-        command.args(["goes-silent", device]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut this = Self(command.spawn()?);
-        let mut line = String::new();
-        BufReader::new(this.0.stdout.as_mut().ok_or("piped")?).read_line(&mut line)?;
-        if line.starts_with("vf ") { Ok(this) } else { Err("the other program got no VFs".into()) }
+        let mut command = Command::new(vic::test_program()?);
+        command.args(["goes-silent", device]);
+        Ok(Self(vic::with_queue_pairs(command)?.0))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod choose;
 mod image;
+pub mod movable_rxe;
 pub mod modules;
 mod unpack;
 

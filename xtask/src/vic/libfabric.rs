@@ -1,7 +1,7 @@
 //! libfabric with its usnic provider, which Debian's own packages leave out.
 
 use super::sources::Source;
-use super::stamp::{Inputs, Stamp};
+use crate::stamp::{Inputs, Stamp};
 use crate::process::{capture, logged, niced};
 use anyhow::{Context, Result, bail};
 use std::fs;

@@ -2,7 +2,7 @@
 
 use super::lab_vic;
 use super::sources::{Source, Tree};
-use super::stamp::{Inputs, Stamp, is_kind, list};
+use crate::stamp::{Inputs, Stamp, is_kind, list};
 use crate::process::{capture, logged, niced};
 use anyhow::{Context, Result, bail};
 use std::fs;

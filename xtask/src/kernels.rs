@@ -2,8 +2,8 @@
 
 mod choose;
 mod image;
-pub mod movable_rxe;
 pub mod modules;
+pub mod movable_rxe;
 mod unpack;
 
 use crate::debian::{Archive, Lists};

@@ -42,7 +42,10 @@ pub fn ensure(kernel: &Kernel) -> Result<PathBuf> {
         return Ok(module);
     }
     let started = Instant::now();
-    eprintln!("lab: building rdma_rxe with devices that can move (for tests only), kernel {}", kernel.release);
+    eprintln!(
+        "lab: building rdma_rxe with devices that can move (for tests only), kernel {}",
+        kernel.release
+    );
     crate::setup::install_missing()?;
     let _ = fs::remove_dir_all(&home);
     let work = home.join("work");
@@ -101,7 +104,8 @@ fn movable(source: &str) -> Result<String> {
 fn compile(kernel: &Kernel, work: &Path, sources: &Path) -> Result<()> {
     let headers = work.join("usr/src").join(format!("linux-headers-{}", kernel.release));
     let makefile = headers.join("Makefile");
-    let text = fs::read_to_string(&makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
+    let text =
+        fs::read_to_string(&makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
     let place = work.canonicalize()?.join("usr/src");
     fs::write(&makefile, text.replace("/usr/src", &place.display().to_string()))?;
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -119,9 +123,13 @@ mod tests {
 
     #[test]
     fn one_operation_is_added_and_an_unknown_source_is_refused() {
-        let source = "int a;\nstatic const struct ib_device_ops rxe_dev_ops = {\n\t.owner = THIS_MODULE,\n};\n";
+        let source =
+            "int a;\nstatic const struct ib_device_ops rxe_dev_ops = {\n\t.owner = THIS_MODULE,\n};\n";
         let edited = movable(source).expect("a known source");
-        assert!(edited.contains("rxe_dev_ops = {\n\t.disassociate_ucontext = rxe_disassociate_ucontext,\n\t.owner"));
+        assert!(
+            edited
+                .contains("rxe_dev_ops = {\n\t.disassociate_ucontext = rxe_disassociate_ucontext,\n\t.owner")
+        );
         assert!(movable(&edited).is_err());
         assert!(movable("int a;").is_err());
     }

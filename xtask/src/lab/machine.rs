@@ -15,8 +15,7 @@ pub const OUT_SHARE: &str = "out";
 
 /// A root port with nothing in it, for what is plugged in later. It is the last function of the chipset's own slot, the last
 /// of all: its bus has the highest number and renumbers no NIC's. Room for the BARs of an SR-IOV NIC and its VFs.
-const SPARE_PORT: &str =
-    "pcie-root-port,id=spare,chassis=200,slot=200,addr=0x1f.7,multifunction=on,mem-reserve=8M,pref64-reserve=64M";
+const SPARE_PORT: &str = "pcie-root-port,id=spare,chassis=200,slot=200,addr=0x1f.7,multifunction=on,mem-reserve=8M,pref64-reserve=64M";
 
 /// Firmware, from the packages that the packaged QEMU depends on: a QEMU that was not installed has none of its own.
 const FIRMWARE: [&str; 4] = ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios"];

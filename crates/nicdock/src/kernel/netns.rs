@@ -23,6 +23,14 @@ pub fn of_descriptor(pid: u32, fd: i32) -> io::Result<OwnedFd> {
     Ok(File::open(format!("/proc/{pid}/fd/{fd}"))?.into())
 }
 
+/// Whether process `pid` is in the caller's network namespace (namespaces(7): the inodes are the same then).
+pub fn is_shared_with(pid: u32) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let of = |process: &str| std::fs::metadata(format!("/proc/{process}/ns/net"));
+    let (own, other) = (of("self")?, of(&pid.to_string())?);
+    Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
+}
+
 /// Puts the caller into a new, empty network namespace (unshare(2), `CLONE_NEWNET`).
 pub fn enter_new() -> io::Result<()> {
     // SAFETY: CLONE_NEWNET changes no memory or descriptor table that other code relies on.
@@ -52,6 +60,15 @@ pub fn enter_mounts_of(pid: u32) -> io::Result<()> {
 pub fn enter(handle: impl AsFd) -> io::Result<()> {
     move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Network))?;
     Ok(())
+}
+
+/// Runs `work` in a new, empty network namespace, which then dies, and comes back.
+pub fn within_new<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let home = current()?;
+    enter_new()?;
+    let result = work();
+    enter(home)?;
+    result
 }
 
 /// Runs `work` in the network namespace behind `handle` and comes back. Sockets that it makes stay there.

@@ -112,16 +112,19 @@ fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) 
         say(stream, "namespace")?;
     } else {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter_new().doing(|| "making a network namespace".into())?;
         let here = netns::current().doing(|| "opening the container's network namespace".into())?;
         say(stream, "namespace")?;
-        network::fill(&mut host, &here, &plan.grants)?;
+        network::fill(&mut host, &home, &here, &plan.grants)?;
     }
     say(stream, "network")?;
     let mut line = String::new();
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-    let shown = enter::compose(plan, init.doing(|| "listening to the launcher".into())?)?;
+    let init = init.doing(|| "listening to the launcher".into())?;
+    verify::same_network(init)?;
+    let shown = enter::compose(plan, init)?;
     verify::verify(&shown)?;
     say(stream, "verified")
 }

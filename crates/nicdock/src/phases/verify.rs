@@ -5,8 +5,18 @@ use std::fs;
 use std::io;
 
 use super::{Doing, PhaseError};
+use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::view::Shown;
+
+/// The container's first process is in the namespace that was filled, in which the caller is.
+pub fn same_network(init: u32) -> Result<(), PhaseError> {
+    let what = || format!("verifying the network namespace of the container (process {init})");
+    if netns::is_shared_with(init).doing(what)? {
+        return Ok(());
+    }
+    Err(PhaseError::new(what(), io::Error::other("it is not the one that has the NIC")))
+}
 
 /// Compares; the caller is in the container's mount and network namespaces.
 pub fn verify(shown: &Shown) -> Result<(), PhaseError> {

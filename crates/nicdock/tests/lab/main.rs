@@ -2,6 +2,7 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod exclusive;
 mod host;
 mod hostile;
 mod isolation;
@@ -23,6 +24,8 @@ pub struct Lab {
     pub kernel: String,
     /// Virtual Cisco VICs. With them usNIC's tests run, and no others.
     pub vics: usize,
+    /// RDMA network namespaces are exclusive, and soft-RoCE devices can be moved.
+    pub exclusive: bool,
 }
 
 impl Lab {
@@ -46,8 +49,10 @@ fn main() -> std::process::ExitCode {
     }
     let arguments = Arguments::from_args();
     let vics = std::env::var("NICDOCK_LAB_VICS").ok().and_then(|vics| vics.parse().ok()).unwrap_or(0);
-    let lab =
-        std::env::var("NICDOCK_LAB_KERNEL").ok().map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics })));
+    let exclusive = std::env::var("NICDOCK_LAB_RDMA").is_ok_and(|mode| mode == "exclusive");
+    let lab = std::env::var("NICDOCK_LAB_KERNEL")
+        .ok()
+        .map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics, exclusive })));
     match lab {
         None => {
             eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
@@ -60,6 +65,7 @@ fn main() -> std::process::ExitCode {
     let nics: Vec<(bool, Test)> = with(
         false,
         &[
+            exclusive::TESTS,
             hostile::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,
@@ -72,7 +78,11 @@ fn main() -> std::process::ExitCode {
     let usnics: Vec<(bool, Test)> =
         with(true, &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]]);
     let trials = nics.into_iter().chain(usnics).map(|(needs_vics, (name, test, applies))| {
-        let runs = lab.is_some_and(|lab| needs_vics == (lab.vics > 0) && applies(lab));
+        let runs = lab.is_some_and(|lab| {
+            needs_vics == (lab.vics > 0)
+                && applies(lab)
+                && (!lab.exclusive || differs_in_exclusive_mode(name))
+        });
         Trial::test(name, move || match lab {
             Some(lab) if name == usnic_faults::UNPLUG.0 => test(lab),
             Some(lab) => host::unchanged_by(|| test(lab)),
@@ -81,4 +91,10 @@ fn main() -> std::process::ExitCode {
         .with_ignored_flag(!runs)
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// The tests that are worth repeating where the RDMA device moves; the others do not touch it.
+fn differs_in_exclusive_mode(name: &str) -> bool {
+    let tests = [exclusive::TESTS, isolation::TESTS, probing::TESTS, sharing::TESTS];
+    tests.concat().iter().any(|(test, ..)| *test == name)
 }

@@ -2,6 +2,7 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod entries;
 mod exclusive;
 mod host;
 mod hostile;
@@ -65,6 +66,7 @@ fn main() -> std::process::ExitCode {
     let nics: Vec<(bool, Test)> = with(
         false,
         &[
+            entries::TESTS,
             exclusive::TESTS,
             hostile::TESTS,
             isolation::TESTS,

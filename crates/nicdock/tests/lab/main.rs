@@ -6,8 +6,10 @@ mod entries;
 mod exclusive;
 mod host;
 mod hostile;
+mod hotplug;
 mod isolation;
 mod lifecycle;
+mod monitor;
 mod nicdock;
 mod probe;
 mod probing;
@@ -61,10 +63,11 @@ fn main() -> std::process::ExitCode {
         Some(lab) if lab.vics == 0 => host::prepare(),
         Some(_) => {}
     }
-    let with =
-        |vics: bool, tests: &[&[Test]]| tests.concat().into_iter().map(move |test| (vics, test)).collect();
-    let nics: Vec<(bool, Test)> = with(
-        false,
+    let with = |vics: Option<bool>, tests: &[&[Test]]| {
+        tests.concat().into_iter().map(move |test| (vics, test)).collect::<Vec<_>>()
+    };
+    let nics = with(
+        Some(false),
         &[
             entries::TESTS,
             exclusive::TESTS,
@@ -77,11 +80,15 @@ fn main() -> std::process::ExitCode {
             sharing::TESTS,
         ],
     );
-    let usnics: Vec<(bool, Test)> =
-        with(true, &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]]);
-    let trials = nics.into_iter().chain(usnics).map(|(needs_vics, (name, test, applies))| {
+    let either = with(None, &[hotplug::TESTS]);
+    let usnics = with(
+        Some(true),
+        &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]],
+    );
+    let tests = nics.into_iter().chain(either).chain(usnics);
+    let trials = tests.map(|(vics, (name, test, applies))| {
         let runs = lab.is_some_and(|lab| {
-            needs_vics == (lab.vics > 0)
+            vics.is_none_or(|vics| vics == (lab.vics > 0))
                 && applies(lab)
                 && (!lab.exclusive || differs_in_exclusive_mode(name))
         });

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod entry;
+mod listen;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,15 @@ pub fn run(args: &[String]) -> ExitCode {
         ["i386", call, a, b, c] => entry::i386(number(call), [number(a), number(b), number(c)]),
         ["socketcall", domain, kind, protocol] => {
             entry::socketcall([number(domain), number(kind), number(protocol)])
+        }
+        ["listen", ref words @ ..] => {
+            return listen::run(words).map_or_else(
+                |error| {
+                    eprintln!("listen: {error}");
+                    ExitCode::FAILURE
+                },
+                |()| ExitCode::SUCCESS,
+            );
         }
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),

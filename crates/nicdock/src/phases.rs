@@ -8,6 +8,7 @@ pub mod network;
 pub mod port;
 pub mod queue_pairs;
 pub mod rdma_limits;
+pub mod sockets;
 pub mod soft_rdma;
 pub mod soft_roce;
 pub mod verify;

@@ -4,6 +4,7 @@ mod bundle;
 mod end;
 mod executor;
 mod profile;
+mod promise;
 mod run;
 mod spec;
 mod staging;

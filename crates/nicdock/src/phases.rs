@@ -10,6 +10,7 @@ pub mod port;
 pub mod queue_pairs;
 pub mod rdma_limits;
 pub mod rdma_move;
+pub mod sockets;
 pub mod soft_rdma;
 pub mod soft_roce;
 pub mod verify;

@@ -23,14 +23,6 @@ pub fn of_descriptor(pid: u32, fd: i32) -> io::Result<OwnedFd> {
     Ok(File::open(format!("/proc/{pid}/fd/{fd}"))?.into())
 }
 
-/// Whether process `pid` is in the caller's network namespace (namespaces(7): the inodes are the same then).
-pub fn is_shared_with(pid: u32) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let of = |process: &str| std::fs::metadata(format!("/proc/{process}/ns/net"));
-    let (own, other) = (of("self")?, of(&pid.to_string())?);
-    Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
-}
-
 /// Puts the caller into a new, empty network namespace (unshare(2), `CLONE_NEWNET`).
 pub fn enter_new() -> io::Result<()> {
     // SAFETY: CLONE_NEWNET changes no memory or descriptor table that other code relies on.

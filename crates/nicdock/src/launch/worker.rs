@@ -2,6 +2,7 @@
 //! and the container is created at the same time.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -25,14 +26,19 @@ impl Worker {
     /// Starts it and waits until its namespace is there. Every wait ends when `signals` has one that ends a program.
     ///
     /// `host` is the container whose network namespace is shared; without it there will be a new one.
-    pub fn start(plan: &Plan, host: Option<&Holder>, signals: &Signals) -> Result<Self, LaunchError> {
+    pub fn start(
+        plan: &Plan,
+        volumes: &[OwnedFd],
+        host: Option<&Holder>,
+        signals: &Signals,
+    ) -> Result<Self, LaunchError> {
         let inside = |e: std::io::Error| {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, host, &mut stream) {
+            match work(plan, volumes, host, &mut stream) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -102,7 +108,12 @@ impl Worker {
 }
 
 /// What the child does.
-fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseError> {
+fn work(
+    plan: &Plan,
+    volumes: &[OwnedFd],
+    host: Option<&Holder>,
+    stream: &mut BufReader<UnixStream>,
+) -> Result<(), PhaseError> {
     let say = |stream: &mut BufReader<UnixStream>, word: &str| {
         writeln!(stream.get_mut(), "{word}").doing(|| "speaking with the launcher".into())
     };
@@ -122,10 +133,8 @@ fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) 
     let mut line = String::new();
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-    let init = init.doing(|| "listening to the launcher".into())?;
-    verify::same_network(init)?;
-    let shown = enter::compose(plan, init)?;
-    verify::verify(&shown)?;
+    let entered = enter::compose(plan, volumes, init.doing(|| "listening to the launcher".into())?)?;
+    verify::verify(plan, entered)?;
     say(stream, "verified")
 }
 

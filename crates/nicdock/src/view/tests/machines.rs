@@ -60,13 +60,11 @@ impl Tree for Memory {
     }
 
     fn exists(&self, path: &str) -> bool {
-        match self.get(path) {
-            Ok(entry) => !matches!(entry, Entry::Link(_)),
-            Err(_) => {
-                let prefix = format!("{path}/");
-                self.entries.range(prefix.clone()..).next().is_some_and(|(path, _)| path.starts_with(&prefix))
-            }
+        if let Ok(entry) = self.get(path) {
+            return !matches!(entry, Entry::Link(_));
         }
+        let prefix = format!("{path}/");
+        self.entries.range(prefix.clone()..).next().is_some_and(|(path, _)| path.starts_with(&prefix))
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {

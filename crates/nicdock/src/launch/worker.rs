@@ -124,10 +124,11 @@ fn work(
         say(stream, "namespace")?;
     } else {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter_new().doing(|| "making a network namespace".into())?;
         let here = netns::current().doing(|| "opening the container's network namespace".into())?;
         say(stream, "namespace")?;
-        network::fill(&mut host, &here, &plan.grants)?;
+        network::fill(&mut host, &home, &here, &plan.grants)?;
     }
     say(stream, "network")?;
     let mut line = String::new();

@@ -136,10 +136,9 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
     let rdma = nic
         .rdma_devices
         .iter()
-        .map(|device| RdmaGrant {
-            device: device.clone(),
-            moves: exclusive,
-            remake: if keep { None } else { remake(&nic, device) },
+        .map(|device| {
+            let remake = if keep { None } else { remake(&nic, device) };
+            RdmaGrant { device: device.clone(), moves: exclusive && remake.is_none(), remake }
         })
         .collect();
     let has_netdev = !keep && !nic.netdevs.is_empty();

@@ -1,6 +1,9 @@
 //! This program as an attacker inside a container (`lab --probe WHAT …`).
 #![allow(unsafe_code)]
 
+mod entry;
+mod listen;
+
 use std::process::ExitCode;
 
 /// Prints `open` or the errno's name of what it tried.
@@ -9,6 +12,20 @@ pub fn run(args: &[String]) -> ExitCode {
     let result = match words[..] {
         ["socket", domain, kind, protocol] => {
             system_call(libc::SYS_socket, [number(domain), number(kind), number(protocol)])
+        }
+        ["x32", call, a, b, c] => entry::x32(number(call), [number(a), number(b), number(c)]),
+        ["i386", call, a, b, c] => entry::i386(number(call), [number(a), number(b), number(c)]),
+        ["socketcall", domain, kind, protocol] => {
+            entry::socketcall([number(domain), number(kind), number(protocol)])
+        }
+        ["listen", ref words @ ..] => {
+            return listen::run(words).map_or_else(
+                |error| {
+                    eprintln!("listen: {error}");
+                    ExitCode::FAILURE
+                },
+                |()| ExitCode::SUCCESS,
+            );
         }
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),

@@ -1,6 +1,6 @@
 //! The plan: a pure function of the host, what is leased, and the request. Every engine applies the same one.
 
-mod capabilities;
+pub mod capabilities;
 mod explain;
 mod exposure;
 mod grant;

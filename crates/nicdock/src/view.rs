@@ -9,6 +9,8 @@ mod nic;
 mod open;
 mod procfs;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use compose::{Brought, ViewError, compose};

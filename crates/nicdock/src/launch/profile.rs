@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::closing::Closing;
 use crate::phases::sockets::NETLINK_PROTOCOLS;
 use crate::request::Family;
 
@@ -30,6 +31,8 @@ const OF_SYS_ADMIN: [&str; 14] = [
     "umount2",
     "unshare",
 ];
+/// Makes sockets, and more, that no filter sees; never allowed.
+const OF_IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
 /// The kernel's log names every NIC.
 const OF_SYSLOG: [&str; 1] = ["syslog"];
 /// Every `CLONE_NEW*` that clone(2) takes (include/uapi/linux/sched.h); `CLONE_NEWTIME` is unshare's and clone3's only.
@@ -45,15 +48,22 @@ pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
         let argument = json!({ "index": 0, "value": persona, "op": "SCMP_CMP_EQ" });
         rules.push(json!({ "names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
     }
-    if has("CAP_SYS_ADMIN") {
+    if has("CAP_SYS_ADMIN") || Closing::SeccompNamespaces.is_left_open() {
         rules.push(json!({ "names": OF_SYS_ADMIN, "action": "SCMP_ACT_ALLOW" }));
     } else {
         // clone3's flags are in memory, where no filter sees them: its callers fall back to clone.
         let argument = masked(0, 0, NEW_NAMESPACES);
         rules.push(json!({ "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
     }
-    if has("CAP_SYSLOG") {
+    if has("CAP_SYSLOG") || Closing::SeccompLog.is_left_open() {
         rules.push(json!({ "names": OF_SYSLOG, "action": "SCMP_ACT_ALLOW" }));
+    }
+    if Closing::SeccompIoUring.is_left_open() {
+        rules.push(json!({ "names": OF_IO_URING, "action": "SCMP_ACT_ALLOW" }));
+    }
+    if Closing::SeccompSockets.is_left_open() {
+        rules.push(json!({ "names": ["socket"], "action": "SCMP_ACT_ALLOW" }));
+        return filter(&rules);
     }
     for family in families {
         rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, family.number.into())]));
@@ -64,10 +74,18 @@ pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
     for protocol in REFUSED_PROTOCOLS {
         rules.push(socket("SCMP_ACT_ERRNO", &[equals(0, AF_NETLINK), equals(2, protocol)]));
     }
+    filter(&rules)
+}
+
+fn filter(rules: &[Value]) -> Value {
+    let mut architectures = vec!["SCMP_ARCH_NATIVE"];
+    if Closing::SeccompArchitectures.is_left_open() {
+        architectures.extend(["SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
+    }
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": libc::ENOSYS,
-        "architectures": ["SCMP_ARCH_NATIVE"],
+        "architectures": architectures,
         "syscalls": rules,
     })
 }

@@ -30,8 +30,8 @@ impl Promise {
             let what = what.to_owned();
             move |errno: rustix::io::Errno| format!("{what}: {errno}")
         };
-        let mode = rustix::thread::secure_computing_mode().map_err(failed("seccomp"))?;
-        expect(mode == SecureComputingMode::Filter, "it has no system call filter")?;
+        let filter = rustix::thread::secure_computing_mode().map_err(failed("seccomp"))?;
+        expect(filter == SecureComputingMode::Filter, "it has no system call filter")?;
         let no_new = rustix::thread::no_new_privs().map_err(failed("no_new_privs"))?;
         expect(no_new, "it could gain privileges (no_new_privs is off)")?;
         let same_user = (getuid().as_raw(), getgid().as_raw()) == (self.user.uid, self.user.gid);

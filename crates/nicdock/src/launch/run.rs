@@ -17,6 +17,7 @@ use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
 use super::{LaunchError, spec};
+use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
@@ -122,8 +123,10 @@ fn attempt(
         .ok_or_else(|| LaunchError::Container("no process".into()))?;
     let process = Process::open(init).map_err(inside)?;
     let cgroup = Cgroup::of_process(init)?;
-    cgroup.restrict_devices(&given_nodes(&plan.grants)?)?;
-    if plan.container.socket_program {
+    if !Closing::DeviceCgroup.is_left_open() {
+        cgroup.restrict_devices(&given_nodes(&plan.grants)?)?;
+    }
+    if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
         cgroup.restrict_sockets(&plan.container.families)?;
     }
     rdma_limits::set(plan, init)?;

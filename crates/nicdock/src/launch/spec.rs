@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::profile::profile;
 use super::staging::Staging;
+use crate::closing::Closing;
 use crate::phases::cgroup;
-use crate::plan::Plan;
+use crate::plan::{Plan, capabilities};
 use crate::request::{Memlock, Root};
 
 /// Users and groups of a user namespace; the same numbers inside and outside, so that a root file system needs no change.
@@ -18,7 +19,9 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
         Memlock::Unlimited => u64::MAX,
         Memlock::Bytes(bytes) => bytes,
     };
-    let capabilities = &container.capabilities;
+    let everything = || capabilities::all().map(str::to_owned).collect();
+    let capabilities: &Vec<String> =
+        &if Closing::Capabilities.is_left_open() { everything() } else { container.capabilities.clone() };
     // A program that is not root starts with none, as in podman; the bounding set is what a set-uid file could give.
     let held: &[String] = if container.user.uid == 0 { capabilities } else { &[] };
     let mut namespaces: Vec<Value> =
@@ -28,7 +31,7 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
         namespaces.push(json!({ "type": "user" }));
         mappings.push(json!({ "containerID": 0, "hostID": 0, "size": MAPPED_USERS }));
     }
-    json!({
+    let mut spec = json!({
         "ociVersion": "1.2.0",
         "hostname": plan.name,
         "root": { "path": staging.rootfs(), "readonly": false },
@@ -38,7 +41,7 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
             "args": container.command,
             "env": environment(plan),
             "cwd": container.workdir.as_deref().unwrap_or("/"),
-            "noNewPrivileges": true,
+            "noNewPrivileges": !Closing::NoNewPrivileges.is_left_open(),
             "capabilities": {
                 "bounding": capabilities, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
             },
@@ -50,10 +53,14 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
             "uidMappings": mappings,
             "gidMappings": mappings,
             "cgroupsPath": cgroup::path(&plan.name),
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
+            "resources": { "devices": [{ "allow": Closing::DeviceCgroup.is_left_open(), "access": "rwm" }] },
             "seccomp": profile(capabilities, &container.families),
         },
-    })
+    });
+    if Closing::Seccomp.is_left_open() {
+        spec["linux"]["seccomp"] = Value::Null;
+    }
+    spec
 }
 
 fn environment(plan: &Plan) -> Vec<String> {

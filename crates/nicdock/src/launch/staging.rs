@@ -10,6 +10,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
 use super::volume;
+use crate::closing::Closing;
 use crate::kernel::mount;
 use crate::lease::STATE;
 use crate::plan::Plan;
@@ -61,7 +62,7 @@ impl Staging {
         volume::check_state(&root, path)?;
         check_mount_points(&root, path)?;
         let copy = mount::copy(&root, "").map_err(fail)?;
-        mount::restrict(copy.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV).map_err(fail)?;
+        mount::restrict(copy.as_fd(), root_attributes()).map_err(fail)?;
         self.attach(&copy, "rootfs").map_err(fail)
     }
 
@@ -70,7 +71,7 @@ impl Staging {
     fn mount_host_root(&self) -> Result<(), LaunchError> {
         let memory = self.folder.join("memory");
         let fail = |e: io::Error| LaunchError::path(&memory, format!("making a writable layer over /: {e}"));
-        let attrs = MountAttrFlags::MOUNT_ATTR_NODEV;
+        let attrs = root_attributes();
         let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
         for name in ["upper", "work"] {
             rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
@@ -87,6 +88,11 @@ impl Staging {
         let place = rustix::fs::open(self.folder.join(place), flags, Mode::empty())?;
         mount::attach(detached, place)
     }
+}
+
+/// No device node of the root can be opened.
+fn root_attributes() -> MountAttrFlags {
+    if Closing::RootNodev.is_left_open() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_NODEV }
 }
 
 /// Does `work` with `folder` as the current one, and comes back.

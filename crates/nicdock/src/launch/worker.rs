@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::LaunchError;
+use crate::closing::Closing;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
@@ -134,7 +135,9 @@ fn work(
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
     let entered = enter::compose(plan, volumes, init.doing(|| "listening to the launcher".into())?)?;
-    verify::verify(plan, entered)?;
+    if !Closing::Verify.is_left_open() {
+        verify::verify(plan, entered)?;
+    }
     say(stream, "verified")
 }
 

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
-use super::devices::{DeviceNode, given_nodes};
+use super::devices::{DeviceNode, every_node, given_nodes};
 use super::{Doing, PhaseError, verify};
+use crate::closing::Closing;
 use crate::kernel::{mount, netns};
 use crate::plan::Plan;
 use crate::view::{self, Brought, Shown};
@@ -26,8 +27,9 @@ pub struct Entered {
 /// Enters the mount namespace of `init` (the caller is in its network namespace) and composes its file system: `volumes`,
 /// copies of the plan's, then /dev, /proc and /sys.
 pub fn compose(plan: &Plan, volumes: &[OwnedFd], init: u32) -> Result<Entered, PhaseError> {
-    let nodes = given_nodes(&plan.grants)?;
-    let shown = shown(plan, &nodes);
+    let given = given_nodes(&plan.grants)?;
+    let shown = shown(plan, &given);
+    let nodes = if Closing::Nodes.is_left_open() { every_node()? } else { given };
     verify::namespaces(init, plan.container.userns)?;
     let mounts = File::open(format!("/proc/{init}/mountinfo"))
         .doing(|| format!("opening the list of mounts of process {init}"))?;
@@ -42,8 +44,9 @@ pub fn compose(plan: &Plan, volumes: &[OwnedFd], init: u32) -> Result<Entered, P
         mount_nodes(&root, plan, &nodes)?;
     }
     let sys = open_tmpfs(&root, "/sys")?;
-    let shows = |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
-    view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(shows)?;
+    let failed =
+        |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
+    view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(failed)?;
     Ok(Entered { shown, mounts })
 }
 

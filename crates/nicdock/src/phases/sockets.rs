@@ -110,7 +110,7 @@ mod tests {
     fn rdma_and_uevent_netlink_are_refused_whatever_the_high_bits_are() {
         assert!(allows(16, 0, 0) && allows(16, 16, 0) && allows(2, 6, 0) && allows(1, 0, 0));
         assert!(!allows(16, 20, 0) && !allows(16, 15, 0) && !allows(40, 0, 0));
-        assert!(!allows(1 << 32 | 16, 1 << 32 | 20, 0));
+        assert!(!allows(0x1_0000_0010, 0x1_0000_0014, 0));
         assert!(allows(16, 20, 1));
     }
 }

@@ -49,6 +49,11 @@ const OPENS: [(&str, &str); 22] = [
 /// namespaces, and the kernel behind those calls is large.
 const OPENS_EVEN_SO: [&str; 1] = ["CAP_SYS_ADMIN"];
 
+/// Every capability there is.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    DEFAULT.into_iter().chain(HARMLESS).chain(OPENS.iter().map(|(name, _)| *name))
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CapabilityError {
     #[error("--cap-add {0}: no such capability (capabilities(7))")]

@@ -36,3 +36,39 @@ pub fn check(host: &Host, facts: &Facts, nics: &[Nic]) -> Result<(), RelatedErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host with a PF and VFs, of which a container has one.
+    fn related(held: &str) -> (Host, Facts) {
+        let machine = nicdock_host::constructed::hosts::mlx5_sriov();
+        let host = nicdock_host::inventory::read(&machine.capture()).unwrap();
+        let mut facts = Facts::default();
+        facts.held.insert(held.to_owned(), "other".to_owned());
+        (host, facts)
+    }
+
+    fn pf_and_vf(host: &Host) -> (Nic, Nic) {
+        let is_pf = |nic: &&Nic| nic.pci.and_then(|a| host.function(a)).is_some_and(|f| !f.vfs.is_empty());
+        let pf = host.nics.iter().find(is_pf).unwrap();
+        let vfs = &host.function(pf.pci.unwrap()).unwrap().vfs;
+        let vf = host.nics.iter().find(|nic| nic.pci.is_some_and(|address| vfs.contains(&address))).unwrap();
+        (pf.clone(), vf.clone())
+    }
+
+    #[test]
+    fn a_pf_and_its_vfs_do_not_go_to_two_containers() {
+        let (host, _) = related("");
+        let (pf, vf) = pf_and_vf(&host);
+        let (_, facts) = related(&vf.name);
+        assert!(matches!(
+            check(&host, &facts, std::slice::from_ref(&pf)),
+            Err(RelatedError::VirtualFunctionHeld { .. })
+        ));
+        let (_, facts) = related(&pf.name);
+        assert!(matches!(check(&host, &facts, &[vf]), Err(RelatedError::PhysicalFunctionHeld { .. })));
+        assert_eq!(check(&host, &Facts::default(), &[pf]), Ok(()));
+    }
+}

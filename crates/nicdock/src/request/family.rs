@@ -47,13 +47,11 @@ impl std::str::FromStr for Family {
         let lower = text.to_ascii_lowercase();
         let name = lower.strip_prefix("af_").unwrap_or(&lower);
         let known = DEFAULT.into_iter().chain(MORE.map(|(name, number, _)| (name, number)));
-        match known.clone().find(|(known, _)| *known == name) {
-            Some((name, number)) => Ok(Self { name: name.to_owned(), number }),
-            None => {
-                let names: Vec<&str> = known.map(|(name, _)| name).collect();
-                Err(format!("'{text}' is no family that can be allowed; there are {}", names.join(", ")))
-            }
-        }
+        let found = known.clone().find(|(known, _)| *known == name);
+        found.map(|(name, number)| Self { name: name.to_owned(), number }).ok_or_else(|| {
+            let names: Vec<&str> = known.map(|(name, _)| name).collect();
+            format!("'{text}' is no family that can be allowed; there are {}", names.join(", "))
+        })
     }
 }
 

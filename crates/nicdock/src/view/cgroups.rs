@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::compose::RESTRICTED;
 use super::empty::Empty;
+use crate::closing::Closing;
 use crate::kernel::mount;
 
 /// Files of the controller `rdma`, which list every RDMA device (kernel/cgroup/rdma.c).
@@ -42,7 +43,7 @@ impl Hierarchy {
         let path = format!("fs/cgroup/{}", self.folder);
         let place = path.trim_end_matches('/');
         mount::attach(&self.group, mount::make_folders(target, place)?)?;
-        for file in RDMA_FILES {
+        for file in RDMA_FILES.iter().filter(|_| !Closing::CgroupFiles.is_left_open()) {
             empty.cover(target, &format!("{place}/{file}"))?;
         }
         for controller in self.folder.split(',').filter(|_| self.folder.contains(',')) {

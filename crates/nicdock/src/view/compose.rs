@@ -14,6 +14,7 @@ use super::live::Sysfs;
 use super::shown::Shown;
 use super::tree::{Tree, split};
 use super::{Omission, Profile, View, nic, open, procfs};
+use crate::closing::Closing;
 use crate::kernel::mount::{self, make_file, make_folders};
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub fn compose(
     let empty = Empty::mount(target).map_err(at("/proc"))?;
     procfs::compose(&empty)?;
     let sysfs = Sysfs(sysfs);
-    let view = match profile {
+    let view = match if Closing::View.is_left_open() { Profile::Off } else { profile } {
         Profile::Nic => nic::nic(&sysfs, shown),
         Profile::Open => open::open(&sysfs, shown),
         Profile::Off => open::all(&sysfs),
@@ -79,7 +80,7 @@ pub fn compose(
     for group in &groups {
         group.mount(target, &empty).map_err(at(&format!("/sys/fs/cgroup/{}", group.folder)))?;
     }
-    empty.unmount(target).map_err(at("/proc"))?;
+    Empty::unmount(target).map_err(at("/proc"))?;
     mount::restrict(target, RESTRICTED).map_err(at("/sys"))
 }
 

@@ -49,7 +49,7 @@ impl Empty {
         mount::attach(&mount::copy(what, "")?, &target)
     }
 
-    pub fn unmount(self, scratch: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn unmount(scratch: BorrowedFd<'_>) -> io::Result<()> {
         rustix::process::fchdir(scratch)?;
         rustix::mount::unmount(PLACE, rustix::mount::UnmountFlags::DETACH)?;
         rustix::process::chdir("/")?;

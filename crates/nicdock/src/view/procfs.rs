@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use super::compose::{RESTRICTED, ViewError};
 use super::empty::Empty;
 use super::live::names;
+use crate::closing::Closing;
 use crate::kernel::mount;
 
 /// What stays, and why. Processes (numbers) stay too: they are those of the container's process namespace.
@@ -57,8 +58,13 @@ pub fn compose(empty: &Empty) -> Result<(), ViewError> {
     }
     let settings = mount::open_inside(&proc, "sys", OFlags::PATH | OFlags::DIRECTORY).map_err(at("sys"))?;
     let copy = mount::copy(&settings, "").map_err(at("sys"))?;
-    mount::restrict(copy.as_fd(), RESTRICTED).map_err(at("sys"))?;
+    if !Closing::ProcSys.is_left_open() {
+        mount::restrict(copy.as_fd(), RESTRICTED).map_err(at("sys"))?;
+    }
     mount::attach(&copy, &settings).map_err(at("sys"))?;
+    if Closing::ProcCovers.is_left_open() {
+        return Ok(());
+    }
     for name in names(&proc).map_err(at(""))? {
         if !is_kept(&name) {
             empty.cover(&proc, &name).map_err(at(&name))?;

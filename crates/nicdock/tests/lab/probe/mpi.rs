@@ -33,7 +33,7 @@ pub fn run() -> io::Result<()> {
     let (world, int, sum) =
         (symbol(c"ompi_mpi_comm_world")?, symbol(c"ompi_mpi_int")?, symbol(c"ompi_mpi_op_sum")?);
     // SAFETY: these are the functions' types in mpi.h.
-    let (init, rank_of, size_of, reduce, finalize) = unsafe {
+    let (begin, rank_of, size_of, reduce, finalize) = unsafe {
         (
             std::mem::transmute::<*mut c_void, Init>(symbol(c"MPI_Init")?),
             std::mem::transmute::<*mut c_void, Ask>(symbol(c"MPI_Comm_rank")?),
@@ -45,7 +45,7 @@ pub fn run() -> io::Result<()> {
     let (mut rank, mut size) = (0, 0);
     // SAFETY: MPI allows null for arguments that are not given; the numbers are written where they live.
     unsafe {
-        init(null_mut(), null_mut());
+        begin(null_mut(), null_mut());
         rank_of(world, &raw mut rank);
         size_of(world, &raw mut size);
     }

@@ -113,12 +113,12 @@ fn fi_info(lab: &Lab) -> Result<(), Failed> {
     };
     let mut host = endpoints(&on_host(&words)?);
     expect(host.iter().any(|(_, domain, _)| domain.starts_with("rxe0")), format!("on the host: {host:?}"))?;
-    // ofi_rxm's connect by rdma_cm, which wants the netdev inside.
+    // Those of ofi_rxm connect by rdma_cm, which is given on request, and wants the netdev inside.
     let moves = lab.moves_soft_roce();
     host.retain(|(provider, domain, _)| {
         domain.starts_with("rxe1") && (moves || !provider.contains("ofi_rxm"))
     });
-    let options: &[&str] = if moves { &["--nic", "rxe1"] } else { &RXE1 };
+    let options: &[&str] = if moves { &["--nic", "rxe1", "--rdma-cm"] } else { &RXE1 };
     let found = endpoints(&inside(options, &words)?);
     expect(!found.is_empty() && found == host, format!("inside: {found:?}, on the host: {host:?}"))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 use super::devices::DeviceNode;
-use super::{Doing, PhaseError, sockets};
+use super::{Doing, PhaseError, rdma_limits, sockets};
 use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Hook, Instruction, op};
 use crate::request::Family;
 
@@ -180,6 +180,7 @@ fn remove(folder: &Path) -> io::Result<bool> {
     if !empty {
         return Ok(false);
     }
+    rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

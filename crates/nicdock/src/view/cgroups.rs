@@ -13,8 +13,10 @@ use super::empty::Empty;
 use crate::closing::Closing;
 use crate::kernel::mount;
 
-/// Files of the controller `rdma`, which list every RDMA device (kernel/cgroup/rdma.c).
-const RDMA_FILES: [&str; 5] = ["rdma.max", "rdma.current", "rdma.peak", "rdma.events", "rdma.events.local"];
+/// Files that name NICs of others: those of the controller `rdma` list every RDMA device (kernel/cgroup/rdma.c), that of
+/// `net_prio` every netdev of the first network namespace (net/core/netprio_cgroup.c, `read_priomap`).
+const TELLING_FILES: [&str; 6] =
+    ["rdma.max", "rdma.current", "rdma.peak", "rdma.events", "rdma.events.local", "net_prio.ifpriomap"];
 
 /// A control group of the container.
 pub struct Hierarchy {
@@ -38,12 +40,12 @@ impl Hierarchy {
         groups(&lines).into_iter().filter(|(folder, _)| mount.join(folder).exists()).map(open).collect()
     }
 
-    /// Mounts it on the skeleton `target`, without what names every RDMA device of the host.
+    /// Mounts it on the skeleton `target`, without what names NICs of the host.
     pub fn mount(&self, target: BorrowedFd<'_>, empty: &Empty) -> io::Result<()> {
         let path = format!("fs/cgroup/{}", self.folder);
         let place = path.trim_end_matches('/');
         mount::attach(&self.group, mount::make_folders(target, place)?)?;
-        for file in RDMA_FILES.iter().filter(|_| !Closing::CgroupFiles.is_left_open()) {
+        for file in TELLING_FILES.iter().filter(|_| !Closing::CgroupFiles.is_left_open()) {
             empty.cover(target, &format!("{place}/{file}"))?;
         }
         for controller in self.folder.split(',').filter(|_| self.folder.contains(',')) {

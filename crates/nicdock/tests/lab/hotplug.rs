@@ -88,7 +88,7 @@ impl Listener {
 /// The name that the kernel gives the next netdev (`dev_alloc_name("eth%d")`).
 fn next_name() -> String {
     let taken = |name: &String| std::path::Path::new("/sys/class/net").join(name).exists();
-    (0..64).map(|number| format!("eth{number}")).find(|name| !taken(name)).unwrap_or_default()
+    (0..100).map(|number| format!("eth{number}")).find(|name| !taken(name)).unwrap_or_default()
 }
 
 /// Lets the listener look a few times.

@@ -14,6 +14,7 @@ mod monitor;
 mod nicdock;
 mod probe;
 mod probing;
+mod programs;
 mod refusal;
 mod selection;
 mod sharing;
@@ -77,6 +78,7 @@ fn main() -> std::process::ExitCode {
             isolation::TESTS,
             lifecycle::TESTS,
             probing::TESTS,
+            programs::TESTS,
             refusal::TESTS,
             selection::TESTS,
             sharing::TESTS,

@@ -3,6 +3,7 @@
 
 mod entry;
 mod listen;
+mod mpi;
 
 use std::process::ExitCode;
 
@@ -18,15 +19,8 @@ pub fn run(args: &[String]) -> ExitCode {
         ["socketcall", domain, kind, protocol] => {
             entry::socketcall([number(domain), number(kind), number(protocol)])
         }
-        ["listen", ref words @ ..] => {
-            return listen::run(words).map_or_else(
-                |error| {
-                    eprintln!("listen: {error}");
-                    ExitCode::FAILURE
-                },
-                |()| ExitCode::SUCCESS,
-            );
-        }
+        ["listen", ref words @ ..] => return end("listen", &listen::run(words)),
+        ["mpi"] => return end("mpi", &mpi::run()),
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),
@@ -37,6 +31,17 @@ pub fn run(args: &[String]) -> ExitCode {
         Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
     }
     ExitCode::SUCCESS
+}
+
+/// Of what prints its own answers.
+fn end(what: &str, result: &std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{what}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn number(text: &str) -> i64 {

@@ -1,6 +1,8 @@
 //! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
 
 mod cli;
+#[cfg(test)]
+mod fuzz;
 mod kernel;
 mod launch;
 mod lease;

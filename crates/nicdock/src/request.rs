@@ -156,6 +156,7 @@ impl Volume {
     pub fn check(&self) -> Result<(), String> {
         let destination = &self.destination;
         if !self.source.is_absolute()
+            || self.source.components().any(|part| part == std::path::Component::ParentDir)
             || !destination.starts_with('/')
             || destination.split('/').any(|p| p == "..")
         {
@@ -192,6 +193,7 @@ mod tests {
             "/tmp:/dev/infiniband",
             "/tmp:/",
             "/tmp:/a/../sys",
+            "/tmp/../etc:/a",
             "tmp:/a",
             "/a",
         ] {

@@ -4,6 +4,7 @@
 
 mod host;
 mod hostile;
+mod hostile_roots;
 mod isolation;
 mod lifecycle;
 mod nicdock;
@@ -61,6 +62,7 @@ fn main() -> std::process::ExitCode {
         false,
         &[
             hostile::TESTS,
+            hostile_roots::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,
             probing::TESTS,

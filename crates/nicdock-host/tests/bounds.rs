@@ -30,7 +30,7 @@ fn a_route_with_thousands_of_next_hops_takes_no_more_memory_than_its_list() {
     let hop = [8, 0, 0, 0, 2, 0, 0, 0];
     let mut payload = vec![2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
     push_attribute(&mut payload, 9, &hop.repeat(8_000));
-    push_attribute(&mut payload, 9999, &[0; 65_000]);
+    push_attribute(&mut payload, 9999, &vec![0; 65_000]);
     let list = encode(24, 2, 1, &payload);
     bounded(&list, |list| {
         let mut entries = machine();
@@ -78,7 +78,7 @@ fn redaction_gives_up_a_list_whose_names_fill_their_attributes() {
     for _ in 0..8_000 {
         push_attribute(&mut altnames, 53, b"abcd");
     }
-    for list in [link(3, &[b'a'; 65_531]), link(52, &altnames)] {
+    for list in [link(3, &vec![b'a'; 65_531]), link(52, &altnames)] {
         let mut entries = machine();
         file(&mut entries, "netlink/links").extend(list);
         let redacted = Capture::from_parts(entries, Vec::new()).redacted();

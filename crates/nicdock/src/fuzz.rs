@@ -131,7 +131,7 @@ fn rtnetlink_messages() {
                 match message.payload.clone() {
                     NetlinkPayload::InnerMessage(Message::NewLink(link)) => drop(rtnl::read_link(link)),
                     NetlinkPayload::InnerMessage(Message::NewAddress(address)) => {
-                        drop(rtnl::read_address(&address))
+                        let _ = rtnl::read_address(&address);
                     }
                     _ => {}
                 }

@@ -86,7 +86,7 @@ impl<'a> Signs<'a> {
         }
         // One address may be there with several prefix lengths.
         let own: BTreeSet<IpAddr> = netdev.addresses.iter().map(|address| address.ip).collect();
-        let connections = own.iter().flat_map(|ip| self.connections.get(ip)).flatten();
+        let connections = own.iter().filter_map(|ip| self.connections.get(ip)).flatten();
         for (local, remote) in connections.take(self.connections_left.get()) {
             self.connections_left.set(self.connections_left.get() - 1);
             found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });

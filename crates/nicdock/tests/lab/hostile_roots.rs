@@ -185,10 +185,10 @@ fn while_disturbed(
                 disturb();
             }
         });
-        let result = (0..rounds).try_for_each(|round| {
+        let result: Result<(), Failed> = (0..rounds).try_for_each(|round| {
             let what = format!("round {round}");
             ran += usize::from(refused_or_right(&look(root), &what)?);
-            canary.unharmed().map_err(|e| format!("{what}: {e:?}").into())
+            canary.unharmed().map_err(|e| Failed::from(format!("{what}: {e:?}")))
         });
         stop.store(true, Ordering::Relaxed);
         result

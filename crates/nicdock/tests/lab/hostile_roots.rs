@@ -170,6 +170,25 @@ fn replaced(_: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Refused, right, or with less than it should have. Whoever may rename a root's folders can take a mount away from the
+/// container at any time, before or after nicdock looked (`detach_mounts()` of fs/namespace.c): what is below is the
+/// root's own.
+fn refused_or_no_more(output: &Output, what: &str) -> Result<bool, Failed> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let ran = output.status.code() != Some(125);
+    expect(ran || output.stderr.len() > 10, format!("{what}: {output:?}"))?;
+    let lines: Vec<&str> = text.lines().collect();
+    let words = |line: usize| lines.get(line).map_or(Vec::new(), |line| line.split(' ').collect());
+    let no_more = words(0)
+        .iter()
+        .all(|name| ["/sys/class/net/eth3", "/sys/class/net/lo", "/sys/class/net/*"].contains(name))
+        && words(1).len() <= 3
+        && words(2).iter().all(|name| *name == "/dev/infiniband/*")
+        && words(3).iter().all(|pid| *pid == "1");
+    expect(no_more, format!("{what}: {output:?}"))?;
+    Ok(ran)
+}
+
 /// Runs nicdock some times while `disturb` runs as fast as it can.
 fn while_disturbed(
     rounds: usize,
@@ -181,13 +200,20 @@ fn while_disturbed(
     let mut ran = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
+            for turn in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
                 disturb();
+                // Sometimes all the time, sometimes between two looks only.
+                std::thread::sleep(std::time::Duration::from_micros(turn * turn % 7_919));
             }
         });
         let result: Result<(), Failed> = (0..rounds).try_for_each(|round| {
             let what = format!("round {round}");
-            ran += usize::from(refused_or_right(&look(root), &what)?);
+            let output = look(root);
+            ran += usize::from(refused_or_no_more(&output, &what)?);
+            println!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
             canary.unharmed().map_err(|e| Failed::from(format!("{what}: {e:?}")))
         });
         stop.store(true, Ordering::Relaxed);
@@ -207,7 +233,8 @@ fn exchanged(_: &Lab) -> Result<(), Failed> {
         let (folder, link) = (root.path().join(place), root.path().join("link"));
         symlink(canary.path(), &link)?;
         while_disturbed(6, root.path(), &canary, || {
-            let _ = renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE);
+            let exchange = || renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE);
+            let _ = exchange().and_then(|()| exchange());
         })?;
     }
     Ok(())

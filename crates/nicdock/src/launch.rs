@@ -3,6 +3,9 @@
 mod bundle;
 mod end;
 mod executor;
+#[cfg(test)]
+mod fuzz;
+mod mountinfo;
 mod profile;
 mod promise;
 mod run;

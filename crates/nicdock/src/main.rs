@@ -2,6 +2,8 @@
 
 mod cli;
 mod closing;
+#[cfg(test)]
+mod fuzz;
 mod kernel;
 mod launch;
 mod lease;

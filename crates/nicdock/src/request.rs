@@ -169,6 +169,7 @@ impl Volume {
     pub fn check(&self) -> Result<(), String> {
         let destination = &self.destination;
         if !self.source.is_absolute()
+            || self.source.components().any(|part| part == std::path::Component::ParentDir)
             || !destination.starts_with('/')
             || destination.split('/').any(|p| p == "..")
         {
@@ -205,6 +206,7 @@ mod tests {
             "/tmp:/dev/infiniband",
             "/tmp:/",
             "/tmp:/a/../sys",
+            "/tmp/../etc:/a",
             "tmp:/a",
             "/a",
         ] {

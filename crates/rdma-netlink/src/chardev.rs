@@ -28,13 +28,14 @@ pub struct Chardev {
 /// Reads the answer to [`Request::uverbs`](crate::Request::uverbs).
 pub fn parse_chardev(bytes: &[u8]) -> Result<Option<Chardev>, ParseError> {
     let kind = message_type(command::GET_CHARDEV);
+    let mut found = None;
     for message in Messages::new(bytes) {
         let message = message?;
-        if message.kind == kind {
-            return parse_one(kind, message.payload()).map(Some);
+        if message.kind == kind && found.is_none() {
+            found = Some(parse_one(kind, message.payload())?);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn parse_one(kind: u16, payload: &[u8]) -> Result<Chardev, ParseError> {

@@ -117,7 +117,7 @@ fn name_netdevs(device: &mut RdmaDevice, netdevs: &[Netdev]) {
         let by_name = netdevs.iter().find(|netdev| port.netdev.as_ref() == Some(&netdev.name));
         let by_port = || {
             let is_ipoib = port.link_layer == LinkLayer::InfiniBand && port.netdev.is_none();
-            netdevs.iter().find(|netdev| is_ipoib && netdev.dev_port + 1 == port.number)
+            netdevs.iter().find(|netdev| is_ipoib && netdev.dev_port.checked_add(1) == Some(port.number))
         };
         if let Some(netdev) = by_name.or_else(by_port) {
             port.netdev = Some(netdev.name.clone());

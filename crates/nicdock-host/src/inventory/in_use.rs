@@ -1,6 +1,7 @@
 //! Signs that the host needs a NIC.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use super::links::Link;
@@ -12,10 +13,15 @@ use crate::source::{OpenNode, OpenNodes, Source};
 /// A veth's `IFLA_LINK` is its other end, not something below it.
 const PEERED_KINDS: [&str; 2] = ["veth", "netkit"];
 
+/// That a NIC is in use is said by one connection as well as by a hundred thousand.
+const MAX_CONNECTIONS: usize = 100_000;
+
 /// What was found on the host as a whole.
 pub struct Signs<'a> {
     links: &'a ByIndex<Link>,
     connections: HashMap<IpAddr, Vec<(SocketAddr, SocketAddr)>>,
+    /// How many more may be reported: an address may be on many interfaces, and every connection is reported for each.
+    connections_left: Cell<usize>,
     /// Interfaces stacked on the one with this index.
     uppers: HashMap<u32, Vec<&'a Link>>,
     /// By the node's name.
@@ -56,7 +62,7 @@ impl<'a> Signs<'a> {
                 open.entry(name).or_default().push(process);
             }
         }
-        Self { links, connections, uppers, open }
+        Self { links, connections, connections_left: Cell::new(MAX_CONNECTIONS), uppers, open }
     }
 
     pub fn of(&self, nic: &Nic) -> Vec<InUse> {
@@ -78,10 +84,12 @@ impl<'a> Signs<'a> {
         for route in netdev.routes.iter().filter(|route| route.destination.is_none()) {
             found.push(InUse::DefaultRoute { netdev: name(), gateway: route.gateway, table: route.table });
         }
-        for address in &netdev.addresses {
-            for (local, remote) in self.connections.get(&address.ip).into_iter().flatten() {
-                found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });
-            }
+        // One address may be there with several prefix lengths.
+        let own: BTreeSet<IpAddr> = netdev.addresses.iter().map(|address| address.ip).collect();
+        let connections = own.iter().filter_map(|ip| self.connections.get(ip)).flatten();
+        for (local, remote) in connections.take(self.connections_left.get()) {
+            self.connections_left.set(self.connections_left.get() - 1);
+            found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });
         }
         let master = self.links.get(&netdev.ifindex).and_then(|link| link.master);
         if let Some(index) = master {

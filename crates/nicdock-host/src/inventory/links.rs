@@ -1,7 +1,7 @@
 //! Network interfaces from `RTM_NEWLINK` (rtnetlink(7), `include/uapi/linux/if_link.h`).
 
 use rdma_netlink::ParseError;
-use rdma_netlink::wire::{Attributes, Messages};
+use rdma_netlink::wire::{Attribute, Attributes, Messages};
 
 use super::ByIndex;
 use crate::model::Mac;
@@ -22,6 +22,9 @@ const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_PERM_ADDRESS: u16 = 54;
 const IFLA_INFO_KIND: u16 = 1;
+
+/// `MAX_ADDR_LEN` of `include/linux/netdevice.h`.
+const MAX_ADDR_LEN: usize = 32;
 
 /// `include/uapi/linux/if.h`.
 const IFF_UP: u32 = 1;
@@ -88,13 +91,19 @@ fn short(offset: usize, available: usize) -> ParseError {
 }
 
 fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
-    let mac = |payload: &[u8]| Some(Mac(payload.to_vec())).filter(|mac| !mac.0.is_empty());
+    let mac = |attribute: &Attribute| {
+        let (kind, found) = (attribute.kind, attribute.payload.len());
+        if found > MAX_ADDR_LEN {
+            return Err(ParseError::AttributeSize { attribute: kind, expected: MAX_ADDR_LEN, found });
+        }
+        Ok(Some(Mac(attribute.payload.to_vec())).filter(|mac| !mac.0.is_empty()))
+    };
     let mut lower_is_elsewhere = false;
     for attribute in Attributes::new(bytes) {
         let attribute = attribute?;
         match attribute.kind {
-            IFLA_ADDRESS => link.mac = mac(attribute.payload),
-            IFLA_PERM_ADDRESS => link.permanent_mac = mac(attribute.payload),
+            IFLA_ADDRESS => link.mac = mac(&attribute)?,
+            IFLA_PERM_ADDRESS => link.permanent_mac = mac(&attribute)?,
             IFLA_IFNAME => attribute.text()?.clone_into(&mut link.name),
             IFLA_MTU => link.mtu = attribute.u32()?,
             IFLA_CARRIER => link.carrier = Some(attribute.u8()? != 0),

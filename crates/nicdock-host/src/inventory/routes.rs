@@ -42,7 +42,13 @@ pub struct Routes {
     pub by_interface: ByIndex<Vec<Route>>,
     /// How many name a nexthop object only (`net.ipv4.nexthop_compat_mode=0`), so that the interface is not known.
     pub without_interface: usize,
+    /// Bytes of messages kept so far.
+    copied: usize,
 }
+
+/// A message may have thousands of next hops, and is kept for each. A full BGP table (a million routes of some 60 bytes)
+/// has room in this.
+const MAX_COPIED: usize = 128 << 20;
 
 /// Every route but those that the kernel makes by itself and again with every address: table `local`, cache entries,
 /// local, broadcast and multicast routes.
@@ -95,6 +101,15 @@ fn parse_one(message: &Message, routes: &mut Routes) -> Result<(), ParseError> {
     for Hop { interface, gateway } in hops {
         let Some(interface) = interface else { continue };
         let ipv6 = family == AF_INET6;
+        routes.copied += message.bytes.len();
+        if routes.copied > MAX_COPIED {
+            return Err(length(
+                "the list with each route copied for each next hop",
+                0,
+                routes.copied,
+                MAX_COPIED,
+            ));
+        }
         let raw = message.bytes.to_vec();
         let route = Route { destination, ipv6, gateway, table, protocol, metric, raw };
         routes.by_interface.entry(interface).or_default().push(route);

@@ -9,6 +9,9 @@ use crate::source::Source;
 /// `ENODEV`: the device went away while it was being looked at.
 const ENODEV: i32 = 19;
 
+/// A capture's file may hold anything, of any length: a warning stays readable.
+const QUOTED_LEN: usize = 80;
+
 /// `/sys` of a source. Paths are relative to it: `devices/pci0000:00/0000:00:03.0/class`.
 pub struct Sysfs<'a> {
     source: &'a dyn Source,
@@ -47,7 +50,8 @@ impl<'a> Sysfs<'a> {
         let text = self.text(path)?;
         let value = parse(&text);
         if value.is_none() {
-            self.warn(format!("/sys/{path} says '{}', which is not understood", text.escape_debug()));
+            let quoted: String = text.escape_debug().take(QUOTED_LEN).collect();
+            self.warn(format!("/sys/{path} says '{quoted}', which is not understood"));
         }
         value
     }

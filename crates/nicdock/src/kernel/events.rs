@@ -48,12 +48,14 @@ impl Uevents {
 
     /// Paths below /sys of the devices removed since the last call: `/devices/pci0000:00/0000:00:1e.0/0000:03:00.4`.
     pub fn removed(&self) -> Vec<String> {
-        let path = |datagram: &Vec<u8>| {
-            let first = datagram.split(|byte| *byte == 0).next()?;
-            Some(std::str::from_utf8(first).ok()?.strip_prefix("remove@")?.to_owned())
-        };
-        datagrams(&self.0).iter().filter_map(path).collect()
+        datagrams(&self.0).iter().filter_map(|datagram| removed(datagram)).map(str::to_owned).collect()
     }
+}
+
+/// The device that an event (`ACTION@PATH`, then variables, each with a NUL) says is removed.
+pub fn removed(event: &[u8]) -> Option<&str> {
+    let first = event.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(first).ok()?.strip_prefix("remove@")
 }
 
 impl AsFd for LinkEvents {
@@ -88,7 +90,7 @@ fn datagrams(socket: &Socket) -> Vec<Vec<u8>> {
     found
 }
 
-fn link_events(datagram: &[u8]) -> Vec<LinkEvent> {
+pub fn link_events(datagram: &[u8]) -> Vec<LinkEvent> {
     let of_message = |message: NetlinkMessage<Message>| match message.payload {
         NetlinkPayload::InnerMessage(Message::NewLink(link)) => {
             let carrier = link.header.flags.contains(LinkFlags::LowerUp);

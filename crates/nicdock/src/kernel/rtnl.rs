@@ -230,7 +230,7 @@ fn invalid(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
-fn decode(raw: &[u8]) -> io::Result<Message> {
+pub fn decode(raw: &[u8]) -> io::Result<Message> {
     match NetlinkMessage::<Message>::deserialize(raw).map_err(invalid)?.payload {
         NetlinkPayload::InnerMessage(message) => Ok(message),
         _ => Err(io::ErrorKind::InvalidData.into()),
@@ -259,7 +259,7 @@ fn rewrite_interface(message: &mut RouteMessage, old: u32, new: u32) {
 }
 
 /// IFA_LOCAL is the interface's own address where IFA_ADDRESS is the peer's (rtnetlink(7)).
-fn read_address(message: &AddressMessage) -> Option<(std::net::IpAddr, u8)> {
+pub fn read_address(message: &AddressMessage) -> Option<(std::net::IpAddr, u8)> {
     let local = message.attributes.iter().find_map(|a| match a {
         AddressAttribute::Local(ip) => Some(*ip),
         _ => None,
@@ -271,7 +271,7 @@ fn read_address(message: &AddressMessage) -> Option<(std::net::IpAddr, u8)> {
     Some((local.or(address)?, message.header.prefix_len))
 }
 
-fn read_link(message: LinkMessage) -> Link {
+pub fn read_link(message: LinkMessage) -> Link {
     let mut link = Link {
         ifindex: message.header.index,
         name: String::new(),

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
+use super::mountinfo::{self, Mounted};
 use crate::kernel::mount;
 use crate::lease::STATE;
 use crate::request::Volume;
@@ -78,14 +79,11 @@ pub fn check_state(handle: &OwnedFd, path: &Path) -> Result<std::path::PathBuf, 
 fn check_contents(handle: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
     let fail = |e: io::Error| LaunchError::path(path, e);
     let real = check_state(handle, path)?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(fail)?;
+    let mounts = fs::read("/proc/self/mountinfo").map_err(fail)?;
     let bad = |kind: &str| kind == "devtmpfs" || FORBIDDEN.iter().any(|(_, name)| *name == kind);
-    for line in mounts.lines() {
-        let point = line.split(' ').nth(4).unwrap_or_default();
-        let kind = line.split(" - ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-        if bad(kind)
-            && (Path::new(point).starts_with(&real) || (kind == "devtmpfs" && real.starts_with(point)))
-        {
+    for Mounted { point, kind } in mountinfo::parse(&mounts) {
+        if bad(&kind) && (point.starts_with(&real) || (kind == "devtmpfs" && real.starts_with(&point))) {
+            let point = point.display();
             return Err(LaunchError::path(
                 path,
                 format!("holds {point} ({kind}), which shows the host's devices: share a folder below it"),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 use super::devices::DeviceNode;
-use super::{Doing, PhaseError, sockets};
+use super::{Doing, PhaseError, rdma_limits, sockets};
 use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Hook, Instruction, op};
 use crate::request::Family;
 
@@ -39,6 +39,11 @@ impl Cgroup {
     pub fn of_process(pid: u32) -> Result<Self, PhaseError> {
         let path = format!("/proc/{pid}/cgroup");
         let text = fs::read_to_string(&path).doing(|| format!("reading {path}"))?;
+        Ok(Self::parse(&text, Path::new("/sys/fs/cgroup/unified").exists()))
+    }
+
+    /// `hybrid`: version 2 is mounted beside version 1.
+    pub fn parse(text: &str, hybrid: bool) -> Self {
         let mut this = Self { devices: None, unified: None };
         for line in text.lines() {
             let mut fields = line.splitn(3, ':').skip(1);
@@ -47,11 +52,10 @@ impl Cgroup {
             if controllers.split(',').any(|c| c == "devices") {
                 this.devices = Some(join("/sys/fs/cgroup/devices"));
             } else if controllers.is_empty() && path != "/" {
-                let hybrid = Path::new("/sys/fs/cgroup/unified").exists();
                 this.unified = Some(join(if hybrid { "/sys/fs/cgroup/unified" } else { "/sys/fs/cgroup" }));
             }
         }
-        Ok(this)
+        this
     }
 
     /// Refuses every socket but those of `families` and of the few safe protocols of netlink, by whatever way it is made: from
@@ -180,6 +184,7 @@ fn remove(folder: &Path) -> io::Result<bool> {
     if !empty {
         return Ok(false);
     }
+    rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

@@ -38,6 +38,27 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// Takes the limits of a cgroup off again, before it is removed.
+///
+/// A group that goes with limits leaves them in the device's list after it was freed (`rdmacg_css_offline()` does not free
+/// them, kernel/cgroup/rdma.c), and the kernel crashes when the device goes: seen on Linux 6.1.
+pub fn lift(folder: &Path) -> io::Result<()> {
+    let path = folder.join(FILE);
+    let lines = match fs::read_to_string(&path) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for device in lines.lines().filter_map(|line| line.split_whitespace().next()) {
+        match fs::write(&path, line(device, RdmaLimits::default())) {
+            // It has gone meanwhile, and its limits with it.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
 /// Whether the kernel has the controller, and the host's set-up lets containers have it.
 pub fn has_controller() -> bool {
     let root = Path::new("/sys/fs/cgroup");

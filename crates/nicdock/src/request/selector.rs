@@ -42,7 +42,8 @@ impl FromStr for Selector {
     type Err = ParseSelectorError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (count, rest) = split_count(text).ok_or_else(|| ParseSelectorError::Count(text.to_owned()))?;
+        let (count, rest) =
+            split_count(text.trim()).ok_or_else(|| ParseSelectorError::Count(text.to_owned()))?;
         let term = |word: &str| {
             Term::parse(word).map_err(|reason| match reason {
                 Some(reason) => ParseSelectorError::Value { selector: text.to_owned(), reason },
@@ -118,7 +119,10 @@ impl Selector {
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.count != 1 {
+        // A name may begin like a count itself (`3xfoo`).
+        let like_a_count = |name: &str| split_count(name) != Some((1, name));
+        let ambiguous = matches!(self.terms.first(), Some(Term::Named(name)) if like_a_count(name));
+        if self.count != 1 || ambiguous {
             write!(f, "{}x", self.count)?;
         }
         for (i, term) in self.terms.iter().enumerate() {
@@ -144,7 +148,15 @@ mod tests {
 
     #[test]
     fn a_selector_is_printed_as_it_was_read() {
-        for text in ["rxe0", "0000:06:00.0", "2xkind=roce,numa=0", "any,subnet=10.1.0.0/16", "xe0"] {
+        for text in [
+            "rxe0",
+            "0000:06:00.0",
+            "2xkind=roce,numa=0",
+            "any,subnet=10.1.0.0/16",
+            "xe0",
+            "1x3xfoo",
+            "1x0xe",
+        ] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
     }

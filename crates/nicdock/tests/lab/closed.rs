@@ -110,7 +110,7 @@ fn no_state_folder(_: &Lab) -> Result<(), Failed> {
 
 fn registers(_: &Lab) -> Result<(), Failed> {
     let list = "ls /sys/class/net/eth3/device/.. ; cat /sys/class/net/eth3/device/../uevent >/dev/null; echo; \
-        head -c 4 /sys/class/net/eth3/device/../config 2>/dev/null | wc -c; (echo 0 >/sys/class/net/eth3/device/../config) 2>/dev/null && echo written";
+        head -c 4 /sys/class/net/eth3/device/../config 2>/dev/null | wc -c; (echo 0 >/sys/class/net/eth3/device/../config) 2>/dev/null && echo written; true";
     let text = shell(&["--nic", "eth3"], list)?;
     for name in ["resource", "config", "rom", "driver_override", "remove", "reset", "sriov"] {
         expect(!text.lines().any(|line| line.starts_with(name)), format!("{name} in {text}"))?;
@@ -122,7 +122,7 @@ fn registers(_: &Lab) -> Result<(), Failed> {
 
 fn open_view(_: &Lab) -> Result<(), Failed> {
     let script = "ls /sys/class /sys/bus/pci/devices /sys/class/infiniband; ls /sys/class/net; \
-        find -L /sys/class /sys/bus -maxdepth 2 -type l; grep -rlE 'rxe0|52:54:00:4e:49:01' /sys/class /sys/bus /sys/module 2>/dev/null";
+        find -L /sys/class /sys/bus -maxdepth 2 -type l; grep -rlE 'rxe0|52:54:00:4e:49:01' /sys/class /sys/bus /sys/module 2>/dev/null; true";
     let text = shell(&[&RXE1[..], &["--view", "open"]].concat(), script)?;
     expect(text.contains("tty\n") && text.contains("0000:00:1f.2") && text.contains("rxe1\nlo\n"), &text)?;
     expect(!text.contains("rxe0") && !text.contains("0000:01:00.0") && !text.contains("uverbs0"), text)

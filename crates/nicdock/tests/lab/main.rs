@@ -7,6 +7,7 @@ mod entries;
 mod exclusive;
 mod host;
 mod hostile;
+mod hostile_roots;
 mod hotplug;
 mod isolation;
 mod lifecycle;
@@ -75,6 +76,7 @@ fn main() -> std::process::ExitCode {
             entries::TESTS,
             exclusive::TESTS,
             hostile::TESTS,
+            hostile_roots::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,
             probing::TESTS,

@@ -9,6 +9,9 @@ use rdma_netlink::wire::{Attribute, Attributes, Message, Messages, encode, push_
 use super::addresses::Replacements;
 use super::names::Names;
 
+/// What `nla_len`, 16 bits, leaves for an attribute's payload.
+const MAX_PAYLOAD_LEN: usize = u16::MAX as usize - 4;
+
 /// What is done with one attribute.
 #[derive(Clone, Copy)]
 enum Rule {
@@ -127,7 +130,13 @@ impl Redaction<'_> {
             let attribute = attribute?;
             let rule = rules.iter().find(|(kind, _)| *kind == attribute.kind);
             if let Some((_, rule)) = rule {
-                push_attribute(out, attribute.kind, &self.payload(*rule, &attribute)?);
+                let payload = self.payload(*rule, &attribute)?;
+                // Names get a NUL and attributes padding, so that what is full already has no room.
+                if payload.len() > MAX_PAYLOAD_LEN {
+                    let (expected, found) = (MAX_PAYLOAD_LEN, payload.len());
+                    return Err(ParseError::AttributeSize { attribute: attribute.kind, expected, found });
+                }
+                push_attribute(out, attribute.kind, &payload);
             }
         }
         Ok(())
@@ -185,8 +194,8 @@ impl Redaction<'_> {
                 available,
             };
             let mut hop = vec![0, 0, flags, hops, i0, i1, i2, i3];
-            self.attributes(rules, rest.get(8..claimed).ok_or(bad)?, &mut hop)?;
-            let length = u16::try_from(hop.len()).unwrap_or_default();
+            self.attributes(rules, rest.get(8..claimed).ok_or_else(|| bad.clone())?, &mut hop)?;
+            let length = u16::try_from(hop.len()).map_err(|_| bad)?;
             hop[..2].copy_from_slice(&length.to_ne_bytes());
             out.extend(hop);
             rest = rest.get(claimed.next_multiple_of(4)..).unwrap_or_default();

@@ -1,0 +1,95 @@
+//! Bundles and lists of mounts that somebody else made.
+
+use std::path::{Path, PathBuf};
+
+use nicdock_fuzzing::check;
+
+use super::{bundle, mountinfo};
+use crate::request::{Memlock, NetdevMode, RdmaLimits, Request, Root, User};
+
+fn folder(target: &str) -> String {
+    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn request() -> Request {
+    Request {
+        selectors: Vec::new(),
+        join: None,
+        name: None,
+        root: Root::Bundle("/bundle".into()),
+        addresses: Vec::new(),
+        netdev_name: None,
+        netdev: NetdevMode::Move,
+        memlock: Memlock::Unlimited,
+        user: User::default(),
+        volumes: Vec::new(),
+        env: Vec::new(),
+        workdir: None,
+        terminal: false,
+        extra_capabilities: Vec::new(),
+        weaken: false,
+        take_in_use: false,
+        umad: false,
+        rdma_cm: false,
+        view: crate::view::Profile::Nic,
+        registers: false,
+        families: Vec::new(),
+        userns: false,
+        rdma_limits: RdmaLimits::default(),
+        command: Vec::new(),
+    }
+}
+
+/// Whatever is in a bundle, it asks for no more than a command line could, and to write nowhere outside of it.
+#[test]
+fn bundles() {
+    check(&folder("bundle"), |bytes| {
+        let mut request = request();
+        if bundle::take_over(Path::new("/no/such/bundle"), bytes, &mut request).is_err() {
+            return;
+        }
+        assert!(matches!(request.root, Root::Directory(_)));
+        assert!(!request.weaken && !request.umad && request.extra_capabilities.is_empty());
+        for volume in &request.volumes {
+            assert!(volume.read_only, "{volume:?}");
+            volume.check().expect("a volume that a command line could ask for");
+        }
+        let texts = request.command.iter().chain(&request.env);
+        assert!(texts.clone().all(|text| !text.contains('\0')));
+        assert!(
+            request
+                .env
+                .iter()
+                .all(|variable| variable.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
+        );
+        assert!(request.workdir.is_none_or(|folder| folder.starts_with('/')));
+    });
+}
+
+#[test]
+fn mounts() {
+    check(&folder("mountinfo"), |bytes| {
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        assert!(mountinfo::parse(bytes).count() <= lines);
+    });
+}
+
+/// As the kernel writes it.
+#[test]
+fn a_mount_point_is_read_as_the_kernel_escaped_it() {
+    check(&folder("path"), |bytes| {
+        let mut line = b"36 35 98:0 / ".to_vec();
+        for byte in bytes {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\\' => line.extend(format!("\\{byte:03o}").bytes()),
+                byte => line.push(*byte),
+            }
+        }
+        line.extend(b" rw - sysfs none rw");
+        let found: Vec<PathBuf> = mountinfo::parse(&line).map(|mounted| mounted.point).collect();
+        assert_eq!(
+            found,
+            [PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes))]
+        );
+    });
+}

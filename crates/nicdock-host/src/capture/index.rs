@@ -60,10 +60,13 @@ pub fn from_members(path: &Path, members: BTreeMap<String, Member>) -> Result<Ca
         reason: format!("its file '{file}' has the line '{}'", line.escape_debug()),
     };
     let open_nodes = text(OPEN_NODES).unwrap_or_default();
-    let open_nodes = open_nodes.lines().map(|line| open_node(line).ok_or_else(|| damaged(OPEN_NODES, line)));
+    let open_nodes = open_nodes
+        .split_terminator('\n')
+        .map(|line| open_node(line).ok_or_else(|| damaged(OPEN_NODES, line)));
     let nodes = open_nodes.collect::<Result<Vec<_>, _>>()?;
     let errors = text(ERRORS).unwrap_or_default();
-    let failures = errors.lines().map(|line| failure(line).ok_or_else(|| damaged(ERRORS, line)));
+    let failures =
+        errors.split_terminator('\n').map(|line| failure(line).ok_or_else(|| damaged(ERRORS, line)));
     let failures = failures.collect::<Result<Vec<_>, _>>()?;
 
     let mut entries: BTreeMap<String, Entry> = members.into_iter().map(|(p, m)| (p, m.into())).collect();

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
@@ -206,7 +207,7 @@ fn while_disturbed(
                 }
                 disturb();
                 // Sometimes all the time, sometimes between two looks only.
-                std::thread::sleep(std::time::Duration::from_micros(turn * turn % 7_919));
+                std::thread::sleep(Duration::from_micros(turn * turn % 7_919));
             }
         });
         let result: Result<(), Failed> = (0..rounds).try_for_each(|round| {
@@ -232,9 +233,13 @@ fn exchanged(_: &Lab) -> Result<(), Failed> {
         }
         let (folder, link) = (root.path().join(place), root.path().join("link"));
         symlink(canary.path(), &link)?;
+        let begin = Instant::now();
         while_disturbed(6, root.path(), &canary, || {
             let exchange = || renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE);
-            let _ = exchange().and_then(|()| exchange());
+            let _ = exchange();
+            // Now so short that one look meets it, now so long that several do.
+            std::thread::sleep(Duration::from_micros(u64::from(begin.elapsed().subsec_micros() % 1_009)));
+            let _ = exchange();
         })?;
     }
     Ok(())

@@ -181,10 +181,21 @@ fn drain(descriptor: RawFd, kind: &str) {
             .iter()
             .map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { ' ' })
             .collect();
-        if !text.contains("foreign") {
+        let own = kind == "link" && is_of_an_own_interface(&buffer[..length]);
+        if !text.contains("foreign") && !own {
             println!("{kind} {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
+}
+
+/// Whether a message of rtnetlink's is of an interface that is here: those of the own NIC settle for a while. Links and addresses
+/// both have the index at the same place (`struct ifinfomsg`, `struct ifaddrmsg` after `struct nlmsghdr`).
+fn is_of_an_own_interface(message: &[u8]) -> bool {
+    let index = message.get(20..24).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
+    fs::read_dir("/sys/class/net").into_iter().flatten().flatten().any(|entry| {
+        let text = fs::read_to_string(entry.path().join("ifindex")).unwrap_or_default();
+        text.trim().parse().ok() == index
+    })
 }
 
 /// A line of input if there is one, an empty one if not, `None` at its end.

@@ -3,10 +3,13 @@
 pub mod bpf;
 pub mod child;
 pub mod events;
+pub mod memfd;
 pub mod mount;
 pub mod netns;
 pub mod pidfd;
+pub mod place;
 pub mod rtnl;
 pub mod signals;
 pub mod terminal;
+pub mod tracee;
 pub mod uverbs;

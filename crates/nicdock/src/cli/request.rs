@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit;
 use crate::request::{
     AddressWithPrefix, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
 };
@@ -68,6 +69,9 @@ pub struct RequestOptions {
     /// How many protection domains, queue pairs and the like of its RDMA devices (rdma cgroup, hca_object)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_objects: Option<u32>,
+    /// Instead of a program run the audit (see nicdock audit); CMD are its options, like --json
+    #[arg(long)]
+    pub audit: bool,
     /// The program and its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -113,7 +117,7 @@ impl RequestOptions {
             take_in_use: self.take_in_use,
             umad: self.umad,
             rdma_limits: RdmaLimits { handles: self.hca_handles, objects: self.hca_objects },
-            command: self.command.clone(),
+            command: if self.audit { audit::arguments(&self.command) } else { self.command.clone() },
         }
     }
 }

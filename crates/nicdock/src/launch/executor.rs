@@ -9,6 +9,7 @@ use std::rc::Rc;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
 
+use crate::audit::Audit;
 use crate::kernel::pidfd::Process;
 use crate::kernel::{child, signals};
 
@@ -22,11 +23,13 @@ pub struct Program {
     /// Told apart from its end by descriptor: the container's process numbers do not reach the supervisor.
     supervisor: Rc<Process>,
     env: Rc<RefCell<Vec<CString>>>,
+    /// Becomes the audit instead of a file of the container's.
+    audit: Option<Rc<Audit>>,
 }
 
 impl Program {
-    pub fn new(supervisor: Process) -> Self {
-        Self { supervisor: Rc::new(supervisor), env: Rc::default() }
+    pub fn new(supervisor: Process, audit: Option<Rc<Audit>>) -> Self {
+        Self { supervisor: Rc::new(supervisor), env: Rc::default(), audit }
     }
 }
 
@@ -50,6 +53,11 @@ impl Executor for Program {
         let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
         let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };
         let Some(program) = args.first() else { return Err(ExecutorError::InvalidArg) };
+        if let Some(audit) = &self.audit {
+            let error = audit.exec(&args, &env, &[]);
+            let _ = writeln!(io::stderr(), "nicdock: executing the audit in the container: {error}");
+            std::process::exit(125);
+        }
         let mut worst = io::Error::from_raw_os_error(libc::ENOENT);
         for path in candidates(program, &env) {
             let error = child::exec(&path, &args, &env);

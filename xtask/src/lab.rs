@@ -111,7 +111,7 @@ fn try_run(options: &Options) -> Result<u8> {
     let built = (options.vic > 0).then(vic::build).transpose()?;
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     if !options.no_build {
-        cargo::build("nicdock", profile)?;
+        cargo::build_nicdock(profile)?;
     }
 
     let run_dir = run_dir::create()?;

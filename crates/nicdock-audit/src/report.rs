@@ -32,7 +32,9 @@ pub struct Summary {
     pub not_applicable: usize,
     /// Files and folders looked at below /sys and /proc.
     pub entries_walked: usize,
+    /// All, and of that the walk over /sys and /proc.
     pub seconds: f64,
+    pub walk_seconds: f64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Entry {
     pub id: String,
     pub result: Verdict,
     pub evidence: String,
+    #[serde(default)]
+    pub milliseconds: u64,
 }
 
 impl Report {
@@ -50,7 +54,8 @@ impl Report {
             open: count(Verdict::Open),
             not_applicable: count(Verdict::NotApplicable),
             entries_walked: context.walk.seen.values().sum(),
-            seconds: (duration.as_secs_f64() * 10.0).round() / 10.0,
+            seconds: rounded(duration.as_secs_f64()),
+            walk_seconds: rounded(context.walk.seconds),
         };
         let mut notes = Vec::new();
         if context.target.learned {
@@ -75,4 +80,9 @@ impl Report {
             _ => 0,
         }
     }
+}
+
+/// To a tenth.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }

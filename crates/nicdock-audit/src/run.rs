@@ -32,10 +32,12 @@ pub fn run(target: Target, only: Option<&str>) -> Result<Report, String> {
     let mut entries = Vec::new();
     for (number, probe) in probes.iter().enumerate() {
         progress.show(number, &probe.id);
+        let started = Instant::now();
         let finding = attempt(probe, &context).map_err(|errno| format!("{}: fork: {errno}", probe.id))?;
         entries.push(Entry {
             id: probe.id.clone(),
             result: finding.verdict,
+            milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             evidence: finding.evidence.replace(['\n', '\0'], " "),
         });
     }

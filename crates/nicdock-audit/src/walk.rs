@@ -30,6 +30,7 @@ pub struct Walk {
     pub seen: BTreeMap<String, usize>,
     /// Trees that were not walked to the end, with the reason.
     pub cut: Vec<String>,
+    pub seconds: f64,
 }
 
 /// Bounds: a tree that is larger is reported as not looked at to its end.
@@ -79,6 +80,7 @@ pub fn walk(words: &Words, limit: Duration) -> Walk {
         deadline: Instant::now(),
         own_pid: fs::read_link("/proc/self").unwrap_or_default().display().to_string(),
     };
+    let begin = Instant::now();
     for root in ["/sys", "/proc"] {
         walker.deadline = Instant::now() + limit;
         let before = walker.count;
@@ -91,6 +93,7 @@ pub fn walk(words: &Words, limit: Duration) -> Walk {
     if walker.count >= MOST_ENTRIES {
         walker.walk.cut.push(format!("more than {MOST_ENTRIES} entries"));
     }
+    walker.walk.seconds = begin.elapsed().as_secs_f64();
     walker.walk
 }
 

@@ -83,12 +83,21 @@ pub fn probes(_: &Context) -> Vec<Probe> {
         probe("netns_mode_get", |socket, _| {
             Finding::of("asking for the mode", socket.ask(kind(SYS_GET), &[]))
         }),
-        probe("netns_mode_set", |socket, context| {
-            // To what it is; EBUSY comes after permission.
-            let mode = u8::from(context.target.rdma_netns.as_deref() != Some("exclusive"));
-            admin(socket, SYS_SET, &attribute(SYS_NETNS_MODE, &[mode]))
-        }),
+        probe("netns_mode_set", |socket, _| set_mode_as_it_is(socket)),
     ]
+}
+
+/// To what it is; `EBUSY` comes after permission.
+fn set_mode_as_it_is(socket: &Socket) -> Finding {
+    let mode = socket.ask(kind(SYS_GET), &[]).ok().and_then(|messages| {
+        let attributes = attributes(&messages.first()?.body, 0);
+        let (_, mode) = attributes.into_iter().find(|(kind, _)| *kind == SYS_NETNS_MODE)?;
+        Some(mode)
+    });
+    match mode {
+        Some(mode) => admin(socket, SYS_SET, &attribute(SYS_NETNS_MODE, &mode)),
+        None => Finding::closed("the mode is not told, so it is not set"),
+    }
 }
 
 /// What only an administrator may: anything but `EPERM` says that we may.

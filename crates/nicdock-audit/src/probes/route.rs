@@ -14,7 +14,8 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_VFINFO_LIST: u16 = 22;
 const IFLA_EXT_MASK: u16 = 29;
-const IFLA_NETNSID: u16 = 37;
+/// `IFLA_TARGET_NETNSID`.
+const IFLA_NETNSID: u16 = 46;
 
 pub fn probes() -> Vec<Probe> {
     let mut probes = vec![

@@ -81,6 +81,11 @@ fn any_type(family: u64) -> Finding {
             Ok(_) => return Finding::open(format!("socket({family:#x}, {kind}, 0): succeeded")),
             // Another type may do.
             Err(Errno(libc::ESOCKTNOSUPPORT | libc::EPROTONOSUPPORT | libc::EPROTOTYPE)) => {}
+            // Each try at a family that is not there would have the kernel look for its module.
+            Err(errno @ Errno(libc::EAFNOSUPPORT)) => {
+                last = errno;
+                break;
+            }
             Err(errno) => last = errno,
         }
     }

@@ -64,6 +64,7 @@ mod tests {
         report.probes.push(Entry {
             id: "a.b".into(),
             result: Verdict::Open,
+            milliseconds: 0,
             evidence: "\x1b[31m\"/><x> & y".into(),
         });
         let xml = junit(&report);

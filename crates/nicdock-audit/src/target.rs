@@ -68,7 +68,10 @@ impl Target {
 
     /// The names of foreign netdevs and RDMA devices.
     pub fn foreign_names(&self) -> impl Iterator<Item = &String> {
-        let own = |name: &&String| !self.own.netdevs.contains(name) && !self.own.rdma_devices.contains(name);
+        // Every network namespace has a loopback interface of its own.
+        let own = |name: &&String| {
+            *name != "lo" && !self.own.netdevs.contains(name) && !self.own.rdma_devices.contains(name)
+        };
         self.foreign.netdevs.iter().chain(&self.foreign.rdma_devices).filter(own)
     }
 

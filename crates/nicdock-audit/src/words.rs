@@ -73,7 +73,10 @@ fn list(things: &crate::target::Things) -> Vec<(Kind, String)> {
     words.extend(things.netdevs.iter().filter(|name| *name != "lo").map(|name| (Kind::Netdev, name.clone())));
     words.extend(things.rdma_devices.iter().map(|name| (Kind::RdmaDevice, name.clone())));
     for node in &things.nodes {
-        words.push((Kind::Node, node.name.clone()));
+        // rdma_cm is also a module's name: it names no device.
+        if node.name.bytes().any(|byte| byte.is_ascii_digit()) {
+            words.push((Kind::Node, node.name.clone()));
+        }
         words.push((Kind::Number, format!("{}:{}", node.major, node.minor)));
     }
     for address in &things.addresses {

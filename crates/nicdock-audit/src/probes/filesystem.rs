@@ -5,6 +5,7 @@ use std::path::Path;
 use super::scene::{SCENES, Scene, folder};
 use crate::kernel::errno::Errno;
 use crate::kernel::mount;
+use crate::kernel::namespace::{NEWCGROUP, NEWNET, NEWPID};
 use crate::probe::{Context, Finding, Probe};
 use crate::walk;
 
@@ -48,6 +49,7 @@ pub fn probes() -> Vec<Probe> {
                     move |context| {
                         scene.play(
                             context,
+                            needs(kind),
                             |context| seen(context, scene, kind, judge, new),
                             || directly(kind, new),
                         )
@@ -58,11 +60,21 @@ pub fn probes() -> Vec<Probe> {
         for controller in CGROUPS {
             let id = format!("filesystem.cgroup_{controller}.mount.{}", scene.name());
             probes.push(Probe::new(id, move |context| {
-                scene.play(context, |_| version_1(controller), || directly("cgroup", false))
+                scene.play(context, NEWCGROUP, |_| version_1(controller), || directly("cgroup", false))
             }));
         }
     }
     probes
+}
+
+/// A user namespace can mount these for a namespace that it owns only.
+fn needs(kind: &str) -> i32 {
+    match kind {
+        "sysfs" => NEWNET,
+        "proc" => NEWPID,
+        "cgroup2" => NEWCGROUP,
+        _ => 0,
+    }
 }
 
 fn mounted(kind: &str, new: bool) -> Result<(), Errno> {

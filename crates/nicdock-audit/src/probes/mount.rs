@@ -48,7 +48,7 @@ pub fn probes() -> Vec<Probe> {
                 }
                 probes.push(Probe::new(format!("mount.{name}.{target}.{}", scene.name()), move |context| {
                     let attempt = |context: &Context| on_each(path, way, |path| attempt(context, path, way));
-                    scene.play(context, attempt, || on_each(path, way, |path| directly(path, way)))
+                    scene.play(context, 0, attempt, || on_each(path, way, |path| directly(path, way)))
                 }));
             }
         }

@@ -65,7 +65,7 @@ const TELLING: [&str; 26] = [
 const TELLING_FOLDERS: [&str; 9] =
     ["acpi", "asound", "bus/pci", "bus/input", "driver", "dynamic_debug", "fs", "irq", "scsi"];
 
-/// Files that give memory: closed only if they cannot be opened.
+/// Files that give memory: closed only if they cannot be read. (What hides a file may be a bind of /dev/null, which opens.)
 const MEMORY: [&str; 4] = ["kcore", "kpagecount", "kpageflags", "kpagecgroup"];
 
 pub fn probes() -> Vec<Probe> {
@@ -91,12 +91,11 @@ pub fn probes() -> Vec<Probe> {
             telling_folder(&format!("/proc/{folder}"))
         })
     }));
-    probes.extend(MEMORY.into_iter().map(|file| {
-        Probe::new(format!("proc.{file}"), move |_| {
-            let path = format!("/proc/{file}");
-            Finding::of(&format!("open({path})"), readable(&path).map_err(Into::into))
-        })
-    }));
+    probes.extend(
+        MEMORY
+            .into_iter()
+            .map(|file| Probe::new(format!("proc.{file}"), move |_| telling(&format!("/proc/{file}")))),
+    );
     probes.push(Probe::new("proc.self.mountinfo.state", |_| state_in("/proc/self/mountinfo")));
     probes.push(Probe::new("proc.self.cgroup.host", cgroup_path));
     probes

@@ -1,15 +1,15 @@
 //! Where a probe of mounts works: namespaces of its own, in which success changes nothing for others.
 
 use crate::kernel::errno::Errno;
-use crate::kernel::namespace::{self, NEWCGROUP, NEWNET, NEWPID};
+use crate::kernel::namespace::{self, NEWPID};
 use crate::probe::{Context, Finding};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
     /// A mount namespace of its own: with the capabilities that the container has.
     Mounts,
-    /// A user namespace of its own, with mount, network, process and cgroup namespaces: with every capability in it, and
-    /// with the inherited mounts locked (mount_namespaces(7)).
+    /// A user namespace of its own, with a mount namespace and others: with every capability in it, and with the inherited
+    /// mounts locked (mount_namespaces(7)).
     User,
 }
 
@@ -23,10 +23,11 @@ impl Scene {
         }
     }
 
-    /// Runs `attempt` in the scene. `direct` is what is tried where the scene cannot be had: harmless without it.
+    /// Runs `attempt` in the scene, with `more` kinds of namespaces (`CLONE_NEW*`) beside a user namespace. `direct` is what is tried where the scene cannot be had: harmless without it.
     pub fn play(
         self,
         context: &Context,
+        more: i32,
         attempt: impl FnOnce(&Context) -> Finding,
         direct: impl FnOnce() -> Finding,
     ) -> Finding {
@@ -39,8 +40,15 @@ impl Scene {
                 }
             },
             Self::User => {
-                let entered: Result<(), Errno> = namespace::own_user(NEWNET | NEWPID | NEWCGROUP);
-                match entered.and_then(|()| namespace::in_child(|| attempt(context))) {
+                let entered: Result<(), Errno> = namespace::own_user(more);
+                let played = entered.and_then(|()| {
+                    if more & NEWPID == 0 {
+                        Ok(attempt(context))
+                    } else {
+                        namespace::in_child(|| attempt(context))
+                    }
+                });
+                match played {
                     Ok(finding) => finding,
                     Err(errno) => Finding::closed(format!("unshare(user, mount, …): {errno}")),
                 }

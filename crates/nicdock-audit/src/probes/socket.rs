@@ -121,10 +121,7 @@ fn reach(context: &Context, what: &str) -> Finding {
 
 /// Names and PCI addresses of drivers, by the ioctl of ethtool(8).
 fn ethtool(context: &Context) -> Finding {
-    for name in &context.target.foreign.netdevs {
-        if context.target.own.netdevs.contains(name) {
-            continue;
-        }
+    for name in context.target.foreign_names() {
         if let Some(flags) = crate::kernel::interface::flags(name) {
             return Finding::open(format!("ioctl(SIOCGIFFLAGS, {name}): {flags:#x}"));
         }

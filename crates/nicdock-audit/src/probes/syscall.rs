@@ -41,7 +41,7 @@ const SIGCHLD: usize = 17;
 
 /// The comments say what the kernel checks after permission. What it checks before (mount(2), umount2(2), setns(2) and
 /// open_by_handle_at(2) look up their path or descriptor first) is tried with real arguments by other families.
-const CALLS: [Call; 32] = [
+const CALLS: [Call; 33] = [
     // No entries (io_uring_create); no descriptor.
     plain("io_uring_setup", libc::SYS_io_uring_setup, 425, &[0, 0]),
     plain("io_uring_enter", libc::SYS_io_uring_enter, 426, &[NONE, 0, 0, 0, 0, 0]),
@@ -85,6 +85,9 @@ const CALLS: [Call; 32] = [
     plain("swapoff", libc::SYS_swapoff, 115, &[0]),
     // Wrong magic numbers.
     plain("reboot", libc::SYS_reboot, 88, &[1, 2, 3, 0]),
+    // KEYCTL_GET_KEYRING_ID of KEY_SPEC_USER_KEYRING (-4), not to be made: keyrings belong to users of the user namespace, so
+    // a container's root may have the host's (keyrings(7)).
+    plain("keyctl", libc::SYS_keyctl, 288, &[0, usize::MAX - 3, 0]),
     // FAN_CLASS_CONTENT: every file that others open.
     plain("fanotify_init", libc::SYS_fanotify_init, 338, &[4, 0]),
 ];

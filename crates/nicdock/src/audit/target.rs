@@ -21,7 +21,12 @@ pub fn target(grants: &[Grant]) -> Result<Target, Box<dyn std::error::Error>> {
     remember(&mut host, &Ledger::new(Path::new(STATE)).read()?);
     let mut foreign = things(&host);
     foreign.netdevs.extend(interfaces());
+    foreign.netdevs.retain(|name| name != "lo");
     foreign.pci.extend(names("/sys/bus/pci/devices"));
+    for list in [&mut foreign.netdevs, &mut foreign.pci, &mut foreign.addresses] {
+        list.sort();
+        list.dedup();
+    }
     let mut own = Things::default();
     for grant in grants {
         add(&mut own, &grant.nic);

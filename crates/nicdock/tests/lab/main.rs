@@ -2,6 +2,7 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod audit;
 mod host;
 mod hostile;
 mod isolation;
@@ -60,6 +61,7 @@ fn main() -> std::process::ExitCode {
     let nics: Vec<(bool, Test)> = with(
         false,
         &[
+            audit::TESTS,
             hostile::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,

@@ -37,6 +37,10 @@ impl Finding {
     }
 
     /// Success is open, any error closed; `what` was tried.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "what a call gave is given on, and a descriptor in it closed"
+    )]
     pub fn of<T>(what: &str, result: Result<T, Errno>) -> Self {
         match result {
             Ok(_) => Self::open(format!("{what}: succeeded")),

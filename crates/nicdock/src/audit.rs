@@ -1,10 +1,12 @@
 //! `nicdock audit`: the static program `nicdock-audit`, put where a container's program is and told what is foreign.
 
 mod executable;
+mod own;
 mod place;
 mod target;
 
 pub use executable::{Audit, AuditError, arguments};
+pub use own::Own;
 pub use place::run_in_place_of;
 pub use target::target;
 

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod child;
+pub mod ethtool;
 pub mod events;
 pub mod memfd;
 pub mod mount;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::errno::Errno;
 
 /// All five sets, as bit masks.
+#[allow(clippy::unsafe_derive_deserialize, reason = "every mask is one that the kernel can judge")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sets {
     pub bounding: u64,

@@ -54,7 +54,7 @@ pub fn run<T: Serialize + DeserializeOwned>(
 fn wait<T: DeserializeOwned>(child: Pid, reader: OwnedFd, deadline: Instant) -> End<T> {
     let mut text = Vec::new();
     let mut reader = std::fs::File::from(reader);
-    let mut part = [0; 65536];
+    let mut part = vec![0; 65536];
     let in_time = loop {
         if !readable(&reader, deadline) {
             break false;

@@ -29,6 +29,6 @@ pub fn flags(name: &str) -> Option<i16> {
     }
     // SAFETY: the request lives until the call returns, which writes nothing beyond it.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) };
-    // SAFETY: the kernel has written the flags.
-    (result == 0).then(|| unsafe { request.ifr_ifru.ifru_flags })
+    // SAFETY: the kernel has written the flags, or they are the zeros from above.
+    (result == 0).then_some(unsafe { request.ifr_ifru.ifru_flags })
 }

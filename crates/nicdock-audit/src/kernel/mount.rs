@@ -1,5 +1,6 @@
 //! Mount system calls, by their numbers: several have no wrapper.
 #![allow(unsafe_code)]
+#![allow(clippy::cast_sign_loss, reason = "constants as registers have them")]
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

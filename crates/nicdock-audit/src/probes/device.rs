@@ -95,7 +95,7 @@ pub fn probes(context: &Context) -> Vec<Probe> {
     let mut probes = Vec::new();
     let own = &context.target.own.nodes;
     let is_own = |node: &Node| own.iter().any(|own| (own.major, own.minor) == (node.major, node.minor));
-    for node in context.target.foreign.nodes.iter().filter(|node| !is_own(node)).cloned() {
+    for node in context.target.foreign.nodes.iter().filter(|node| !is_own(node)) {
         let make = |way: &str, attempt: fn(&Node) -> Finding| {
             let node = node.clone();
             Probe::new(format!("device.open.{}.{way}", node.name), move |_| attempt(&node))

@@ -39,7 +39,7 @@ pub fn probes() -> Vec<Probe> {
         Probe::new("escape.working_directory", |_| working_directory()),
         Probe::new("escape.descriptors", |_| descriptors()),
         Probe::new("escape.executable", |_| executable()),
-        Probe::new("escape.root_of_first_process", |context| root_of_first(context)),
+        Probe::new("escape.root_of_first_process", root_of_first),
         Probe::new("escape.chroot", |_| chroot()),
     ]
 }
@@ -123,15 +123,12 @@ fn chroot() -> Finding {
         .and_then(|()| rustix::process::chroot(folder).map_err(Errno::from))
         .and_then(|()| std::env::set_current_dir("../../../../../..").map_err(Errno::from))
         .and_then(|()| rustix::process::chroot(".").map_err(Errno::from));
-    match climbed {
-        Err(errno) => Finding::closed(format!("chroot: {errno}")),
-        Ok(()) => {
-            let after = std::fs::metadata("/").map(|m| (m.dev(), m.ino())).ok();
-            if before == after {
-                Finding::closed("two chroots lead back to the container's own root")
-            } else {
-                Finding::open("two chroots lead out of the container's root")
-            }
-        }
+    if let Err(errno) = climbed {
+        return Finding::closed(format!("chroot: {errno}"));
+    }
+    if before == std::fs::metadata("/").map(|m| (m.dev(), m.ino())).ok() {
+        Finding::closed("two chroots lead back to the container's own root")
+    } else {
+        Finding::open("two chroots lead out of the container's root")
     }
 }

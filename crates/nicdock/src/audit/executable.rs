@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::audit::target::target;
+use super::Own;
+use super::target::target;
 use crate::kernel::memfd;
 use crate::plan::Plan;
 
@@ -68,7 +69,8 @@ impl Audit {
 
     /// Tells it of a container that is complete. Its process has the file already.
     pub fn tell(&self, plan: &Plan) -> Result<(), AuditError> {
-        let target = target(&plan.grants).map_err(|error| AuditError::NotReproducible(error.to_string()))?;
+        let target = target(&Own::of_grants(plan.grants.clone()))
+            .map_err(|error| AuditError::NotReproducible(error.to_string()))?;
         self.tell_bytes(&serde_json::to_vec(&target).unwrap_or_default())
     }
 

@@ -10,13 +10,14 @@ use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
 use nicdock_host::source::Live;
 
+use super::Own;
 use crate::cli::host::remember;
 use crate::lease::{Ledger, STATE};
 use crate::phases::devices::given_nodes;
-use crate::plan::Grant;
+use crate::plan::NetdevGrant;
 
-/// For a container that has `grants`. To be called in the host's network namespace.
-pub fn target(grants: &[Grant]) -> Result<Target, Box<dyn std::error::Error>> {
+/// For a container. To be called in the host's network namespace.
+pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
     let mut host = inventory::read(&Live::new())?;
     remember(&mut host, &Ledger::new(Path::new(STATE)).read()?);
     let mut foreign = things(&host);
@@ -28,10 +29,10 @@ pub fn target(grants: &[Grant]) -> Result<Target, Box<dyn std::error::Error>> {
         list.dedup();
     }
     let mut own = Things::default();
-    for grant in grants {
+    for grant in &container.grants {
         add(&mut own, &grant.nic);
         own.netdevs.extend(grant.netdevs.iter().map(|netdev| netdev.name.clone()));
-        let ips = grant.netdevs.iter().flat_map(|netdev| netdev.ips());
+        let ips = grant.netdevs.iter().flat_map(NetdevGrant::ips);
         own.addresses.extend(ips.flat_map(texts));
         own.pci.extend(grant.bridges.iter().chain(&grant.vfs).map(ToString::to_string));
         // What it was not given of the NIC's is not its own.
@@ -39,8 +40,14 @@ pub fn target(grants: &[Grant]) -> Result<Target, Box<dyn std::error::Error>> {
             own.nodes.retain(|node| node.name.starts_with("uverbs"));
         }
     }
+    own.netdevs.extend(container.netdevs.iter().cloned());
+    for address in &container.functions {
+        own.pci.push(address.to_string());
+        own.pci.extend(host.function(*address).into_iter().flat_map(|f| &f.bridges).map(ToString::to_string));
+        host.nics.iter().filter(|nic| nic.pci == Some(*address)).for_each(|nic| add(&mut own, nic));
+    }
     // A soft device that was made anew inside has another number than the grant says.
-    for node in given_nodes(grants)? {
+    for node in given_nodes(&container.grants)? {
         own.nodes.retain(|known| known.name != node.name);
         own.nodes.push(Node { name: node.name, major: node.major, minor: node.minor });
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::Failure;
 use super::host::Known;
-use crate::audit::{self, Audit, AuditError};
-use crate::plan::{Grant, Plan};
+use crate::audit::{self, Audit, AuditError, Own};
+use crate::plan::Plan;
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -36,13 +36,13 @@ pub struct Options {
 }
 
 pub fn audit(options: &Options) -> Result<u8, Failure> {
-    let grants = grants(options)?;
-    let target = audit::target(&grants)?;
+    let own = own(options)?;
+    let target = audit::target(&own)?;
     if options.show_target {
         answer(&(serde_json::to_string_pretty(&target)? + "\n"))?;
         return Ok(0);
     }
-    if grants.is_empty() {
+    if own.is_nothing() {
         notice("no NIC is known to be the container's own: every one is looked for as foreign");
     }
     let program = Audit::load()?;
@@ -79,16 +79,16 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// What the container has: by its plan, or by the lease whose network namespace the process is in.
-fn grants(options: &Options) -> Result<Vec<Grant>, Failure> {
+/// What the container has: by its plan, by the lease whose network namespace the process is in, or by that namespace.
+fn own(options: &Options) -> Result<Own, Failure> {
     if let Some(path) = &options.plan {
         let content = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let plan: Plan = serde_json::from_slice(&content).map_err(|error| {
             format!("{}: not a plan as nicdock plan --json writes it: {error}", path.display())
         })?;
-        return Ok(plan.grants);
+        return Ok(Own::of_grants(plan.grants));
     }
-    let Some(pid) = options.pid else { return Ok(Vec::new()) };
+    let Some(pid) = options.pid else { return Ok(Own::default()) };
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
         .map_err(|error| format!("/proc/{pid}/ns/net: {error}"))?;
     let leases = Known::read(None)?.leases;
@@ -98,5 +98,9 @@ fn grants(options: &Options) -> Result<Vec<Grant>, Failure> {
             path.and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
         })
     };
-    Ok(leases.iter().filter(is_theirs).map(|lease| lease.grant.clone()).collect())
+    let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.grant.clone()).collect();
+    if !grants.is_empty() {
+        return Ok(Own::of_grants(grants));
+    }
+    Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
 }

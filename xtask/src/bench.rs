@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 pub fn run() -> Result<ExitCode> {
     crate::setup::run()?;
-    cargo::build("nicdock", Profile::Release)?;
+    cargo::build_nicdock(Profile::Release)?;
     println!("==> inventory, on this machine");
     let status = cargo::command()
         .args(["bench", "--package", "nicdock-host", "--bench", "inventory"])

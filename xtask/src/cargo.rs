@@ -48,6 +48,47 @@ pub fn build(package: &str, profile: Profile) -> Result<()> {
     Ok(())
 }
 
+/// Builds nicdock with the static audit beside it, where it looks for it.
+pub fn build_nicdock(profile: Profile) -> Result<()> {
+    build("nicdock", profile)?;
+    build_audit(profile)
+}
+
+/// The audit is static, for it runs in containers. Its flags would rebuild all that nicdock shares with it, so it has a target
+/// directory of its own; and the compiler must be told a target, or procedural macros would be built static too.
+fn build_audit(profile: Profile) -> Result<()> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let folder = workspace::root().join("target/static");
+    let mut command = command();
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "nicdock-audit",
+        "--bin",
+        "nicdock-audit",
+        "--target",
+        &target,
+    ]);
+    command.arg("--target-dir").arg(&folder).stdin(Stdio::null());
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let status = command.stdout(std::io::stderr()).status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("nicdock-audit does not build");
+    }
+    let name = output_dir(profile).file_name().unwrap_or_default().to_owned();
+    let built = folder.join(target).join(name).join("nicdock-audit");
+    let wanted = output_dir(profile).join("nicdock-audit");
+    // A new file, as the old one may be running.
+    let _ = std::fs::remove_file(&wanted);
+    std::fs::copy(&built, &wanted)
+        .with_context(|| format!("cannot copy {} to {}", built.display(), wanted.display()))?;
+    Ok(())
+}
+
 /// Builds an integration test and gives its program.
 pub fn build_test(package: &str, test: &str) -> Result<PathBuf> {
     let mut command = command();

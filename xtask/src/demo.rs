@@ -19,7 +19,7 @@ const SCENES: [(&str, &[&str], &str); 2] = [
 pub fn run() -> Result<ExitCode> {
     crate::setup::run()?;
     eprintln!("demo: building nicdock");
-    cargo::build("nicdock", Profile::Release)?;
+    cargo::build_nicdock(Profile::Release)?;
     for (what, options, script) in SCENES {
         eprintln!("demo: {what}");
         let options = [options, &["--no-build", "--release"]].concat();

@@ -118,7 +118,7 @@ fn try_run(options: &Options) -> Result<u8> {
     let built = own_qemu.then(vic::build).transpose()?;
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     if !options.no_build {
-        cargo::build("nicdock", profile)?;
+        cargo::build_nicdock(profile)?;
     }
 
     let run_dir = run_dir::create()?;

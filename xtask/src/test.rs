@@ -127,6 +127,6 @@ fn has_subcommand(name: &str) -> bool {
 
 /// The test binary `lab`, built, with the nicdock it tests.
 fn build_suite() -> Result<PathBuf> {
-    cargo::build("nicdock", Profile::Dev)?;
+    cargo::build_nicdock(Profile::Dev)?;
     cargo::build_test("nicdock", "lab")
 }

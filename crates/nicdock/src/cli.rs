@@ -1,8 +1,9 @@
 //! The command line: one thin file a subcommand.
 
+mod audit;
 mod capture;
 mod generate;
-mod host;
+pub mod host;
 mod ls;
 mod plan;
 mod probe;
@@ -43,6 +44,8 @@ enum Command {
     Run(run::Options),
     /// Try, as a program would, whether the RDMA devices visible here can be used
     Probe(probe::Options),
+    /// Try, as an attacker would, what a container can reach of NICs that are not its own
+    Audit(audit::Options),
     /// Give back what a killed nicdock could not
     Reconcile,
     /// Print a shell's completion script
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => plan::plan(&options),
         Command::Run(options) => run::run(&options),
         Command::Probe(options) => probe::probe(&options),
+        Command::Audit(options) => audit::audit(&options),
         Command::Reconcile => reconcile::reconcile(),
         Command::Completion { shell } => Ok(generate::completion(shell)),
         Command::Man { to } => generate::manual(to.as_deref()),

@@ -3,11 +3,15 @@
 pub mod bpf;
 pub mod btf;
 pub mod child;
+pub mod ethtool;
 pub mod events;
+pub mod memfd;
 pub mod mount;
 pub mod netns;
 pub mod pidfd;
+pub mod place;
 pub mod rtnl;
 pub mod signals;
 pub mod terminal;
+pub mod tracee;
 pub mod uverbs;

@@ -1,5 +1,6 @@
 //! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
 
+mod audit;
 mod cli;
 mod closing;
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Known {
 
 /// A NIC that a container holds is shown as it was on the host, for its netdev is out of sight; what can still be seen of
 /// it, RDMA devices and who has them open, is shown as it is.
-fn remember(host: &mut Host, leases: &[Lease]) {
+pub fn remember(host: &mut Host, leases: &[Lease]) {
     for lease in leases {
         let mut held = lease.grant.nic.clone();
         let same = |nic: &Nic| if held.pci.is_some() { nic.pci == held.pci } else { nic.name == held.name };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit;
 use crate::request::{
     AddressWithPrefix, Family, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
 };
@@ -84,6 +85,9 @@ pub struct RequestOptions {
     /// How many protection domains, queue pairs and the like of its RDMA devices (rdma cgroup, hca_object)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_objects: Option<u32>,
+    /// Instead of a program run the audit (see nicdock audit); CMD are its options, like --json
+    #[arg(long)]
+    pub audit: bool,
     /// The program and its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -134,7 +138,7 @@ impl RequestOptions {
             families: self.families.clone(),
             userns: self.userns,
             rdma_limits: RdmaLimits { handles: self.hca_handles, objects: self.hca_objects },
-            command: self.command.clone(),
+            command: if self.audit { audit::arguments(&self.command) } else { self.command.clone() },
         }
     }
 }

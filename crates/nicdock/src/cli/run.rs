@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Failure;
 use super::request::RequestOptions;
 use super::{plan, reconcile};
+use crate::audit::Audit;
 use crate::launch::{self, Timings};
 use crate::lease::{Ledger, STATE};
 use crate::say::{answer, notice};
@@ -32,6 +33,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err("run needs root: moving a NIC and making its nodes are the administrator's to do (nicdock plan shows what would be done)".into());
     }
+    let audit = options.request.audit.then(Audit::load).transpose()?;
     let mut timings = Timings::start();
     let ledger = Ledger::new(Path::new(STATE));
     reconcile::give_back_stale(&ledger)?;
@@ -42,7 +44,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     for warning in &plan.warnings {
         notice(format_args!("warning: {warning}"));
     }
-    let status = launch::run(&plan, &ledger, lock, &mut timings)?;
+    let status = launch::run(&plan, &ledger, lock, audit, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {
             notice(format_args!("{phase:>16} {milliseconds:8.1} ms"));

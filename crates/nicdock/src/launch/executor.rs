@@ -10,6 +10,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use oci_spec::runtime::Spec;
 
 use super::promise::Promise;
+use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::{child, signals};
@@ -26,11 +27,13 @@ pub struct Program {
     /// What the plan promised of the process itself.
     promised: Rc<Promise>,
     env: Rc<RefCell<Vec<CString>>>,
+    /// Becomes the audit instead of a file of the container's.
+    audit: Option<Rc<Audit>>,
 }
 
 impl Program {
-    pub fn new(supervisor: Process, promised: Promise) -> Self {
-        Self { supervisor: Rc::new(supervisor), promised: Rc::new(promised), env: Rc::default() }
+    pub fn new(supervisor: Process, promised: Promise, audit: Option<Rc<Audit>>) -> Self {
+        Self { supervisor: Rc::new(supervisor), promised: Rc::new(promised), env: Rc::default(), audit }
     }
 }
 
@@ -63,6 +66,11 @@ impl Executor for Program {
         let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
         let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };
         let Some(program) = args.first() else { return Err(ExecutorError::InvalidArg) };
+        if let Some(audit) = &self.audit {
+            let error = audit.exec(&args, &env, &[]);
+            let _ = writeln!(io::stderr(), "nicdock: executing the audit in the container: {error}");
+            std::process::exit(125);
+        }
         let mut worst = io::Error::from_raw_os_error(libc::ENOENT);
         for path in candidates(program, &env) {
             let error = child::exec(&path, &args, &env);

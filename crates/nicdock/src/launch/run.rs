@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use libcontainer::container::builder::ContainerBuilder;
@@ -17,6 +18,7 @@ use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
 use super::{LaunchError, spec};
+use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
@@ -49,8 +51,15 @@ impl Timings {
 /// Runs the plan's program; gives its exit status. Whatever happens, the NICs are the host's again afterwards, or the
 /// containers' that joined this one.
 ///
-/// `lock` was taken before the plan was made.
-pub fn run(plan: &Plan, ledger: &Ledger, lock: Lock, timings: &mut Timings) -> Result<i32, LaunchError> {
+/// `lock` was taken before the plan was made. `audit` is run instead of a program of the container's.
+pub fn run(
+    plan: &Plan,
+    ledger: &Ledger,
+    lock: Lock,
+    audit: Option<Audit>,
+    timings: &mut Timings,
+) -> Result<i32, LaunchError> {
+    let audit = audit.map(Rc::new);
     child::forget_passed_descriptors()
         .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
@@ -61,7 +70,7 @@ pub fn run(plan: &Plan, ledger: &Ledger, lock: Lock, timings: &mut Timings) -> R
     drop(lock);
     timings.mark("reserve");
     let mut namespace = None;
-    let result = attempt(plan, ledger, host.as_ref(), &signals, &mut namespace, timings);
+    let result = attempt(plan, ledger, host.as_ref(), audit.as_ref(), &signals, &mut namespace, timings);
     timings.mark("program");
     let undone = end(plan, ledger, namespace.as_ref());
     timings.mark("return");
@@ -78,6 +87,7 @@ fn attempt(
     plan: &Plan,
     ledger: &Ledger,
     host: Option<&Holder>,
+    audit: Option<&Rc<Audit>>,
     signals: &Signals,
     namespace: &mut Option<OwnedFd>,
     timings: &mut Timings,
@@ -101,7 +111,7 @@ fn attempt(
     let console = plan.container.terminal.then(|| staging.folder.join("console.sock"));
     let listener = console.as_ref().map(UnixListener::bind).transpose().map_err(inside)?;
     let builder = ContainerBuilder::new(plan.name.clone(), SyscallType::default())
-        .with_executor(Program::new(supervisor, Promise::of(plan)))
+        .with_executor(Program::new(supervisor, Promise::of(plan), audit.cloned()))
         .with_console_socket(console)
         .with_root_path(Path::new(STATE).join("containers"));
     if plan.container.userns {
@@ -137,6 +147,9 @@ fn attempt(
     ledger.journal(&plan.name, "start", Some(handle.as_raw_fd()))?;
     if let Some(signal) = signals.next_that_ends().map_err(inside)? {
         return Err(LaunchError::Signal(signal));
+    }
+    if let Some(audit) = audit {
+        audit.tell(plan).map_err(|e| LaunchError::Inside(e.to_string()))?;
     }
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");

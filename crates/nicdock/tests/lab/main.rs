@@ -2,6 +2,7 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod audit;
 mod closed;
 mod entries;
 mod exclusive;
@@ -75,6 +76,7 @@ fn main() -> std::process::ExitCode {
             closed::TESTS,
             entries::TESTS,
             exclusive::TESTS,
+            audit::TESTS,
             hostile::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,

@@ -1,0 +1,52 @@
+//! Every probe, one file a family.
+
+mod capability;
+mod cgroup;
+mod device;
+mod escape;
+mod filesystem;
+mod log;
+mod mount;
+mod netlink;
+mod pci;
+mod proc;
+mod process;
+mod rdma_cm;
+mod rdma_netlink;
+mod route;
+mod scene;
+mod socket;
+mod sys;
+mod syscall;
+mod sysctl;
+mod uevent;
+
+use crate::probe::{Context, Probe};
+
+/// All of them, in the order in which they run.
+pub fn all(context: &Context) -> Vec<Probe> {
+    [
+        sys::probes(),
+        proc::probes(),
+        netlink::probes(),
+        rdma_netlink::probes(context),
+        route::probes(),
+        uevent::probes(),
+        socket::probes(context),
+        device::probes(context),
+        rdma_cm::probes(context),
+        syscall::probes(),
+        capability::probes(),
+        mount::probes(),
+        filesystem::probes(),
+        escape::probes(),
+        process::probes(),
+        cgroup::probes(),
+        sysctl::probes(),
+        pci::probes(context),
+        log::probes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,59 @@
+//! `log.*`: the kernel's log and other records that name every NIC. syslog(2) itself is `syscall.syslog.*`.
+
+use std::fs;
+
+use crate::probe::{Finding, Probe};
+
+const FILES: [&str; 9] = [
+    "/dev/kmsg",
+    "/proc/kmsg",
+    "/var/log/dmesg",
+    "/var/log/kern.log",
+    "/var/log/messages",
+    "/run/udev/data",
+    "/run/systemd/netif",
+    "/sys/kernel/debug/printk",
+    "/sys/fs/pstore",
+];
+
+pub fn probes() -> Vec<Probe> {
+    FILES
+        .into_iter()
+        .map(|path| {
+            Probe::new(format!("log.{}", path[1..].replace(['/', '.'], "_")), move |context| {
+                look(path, &context.words)
+            })
+        })
+        .collect()
+}
+
+/// A record is open if it has a foreign word: an image may bring files of such names.
+fn look(path: &str, words: &crate::words::Words) -> Finding {
+    if let Ok(entries) = fs::read_dir(path) {
+        for entry in entries.filter_map(Result::ok) {
+            let content = fs::read(entry.path()).unwrap_or_default();
+            if let Some((_, word)) = words.find(&content, &[]) {
+                return Finding::open(format!("'{word}' in {}", entry.path().display()));
+            }
+        }
+        return Finding::closed(format!("nothing foreign in {path}"));
+    }
+    match crate::kernel::node::open(path, rustix::fs::OFlags::RDONLY) {
+        Err(errno) => Finding::closed(format!("open({path}): {errno}")),
+        Ok(file) if path.ends_with("kmsg") => {
+            drop(file);
+            Finding::open(format!("open({path}): succeeded"))
+        }
+        Ok(file) => {
+            let mut content = Vec::new();
+            let _ = std::io::Read::read_to_end(
+                &mut std::io::Read::take(fs::File::from(file), 16 << 20),
+                &mut content,
+            );
+            words.find(&content, &[]).map_or_else(
+                || Finding::closed(format!("nothing foreign in {path}")),
+                |(_, word)| Finding::open(format!("'{word}' in {path}")),
+            )
+        }
+    }
+}

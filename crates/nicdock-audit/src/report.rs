@@ -1,0 +1,88 @@
+//! What the audit says.
+
+mod junit;
+mod text;
+
+pub use junit::junit;
+pub use text::text;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::{Context, Verdict};
+
+/// The whole report, as `--json` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this format: 1.
+    pub schema: u32,
+    /// Whether the audit saw what the audited process sees; if not, nothing is called closed.
+    pub reproducible: bool,
+    /// Why not, where it is not; what the audit did not know.
+    pub notes: Vec<String>,
+    pub summary: Summary,
+    pub probes: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    pub closed: usize,
+    pub open: usize,
+    pub not_applicable: usize,
+    /// Files and folders looked at below /sys and /proc.
+    pub entries_walked: usize,
+    /// All, and of that the walk over /sys and /proc.
+    pub seconds: f64,
+    pub walk_seconds: f64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: String,
+    pub result: Verdict,
+    pub evidence: String,
+    #[serde(default)]
+    pub milliseconds: u64,
+}
+
+impl Report {
+    pub fn new(probes: Vec<Entry>, context: &Context, duration: Duration) -> Self {
+        let count = |verdict| probes.iter().filter(|entry| entry.result == verdict).count();
+        let summary = Summary {
+            closed: count(Verdict::Closed),
+            open: count(Verdict::Open),
+            not_applicable: count(Verdict::NotApplicable),
+            entries_walked: context.walk.seen.values().sum(),
+            seconds: rounded(duration.as_secs_f64()),
+            walk_seconds: rounded(context.walk.seconds),
+        };
+        let mut notes = Vec::new();
+        if context.target.learned {
+            notes.push("no foreign NICs were told: whatever is visible here and is not of this network namespace counts as foreign".to_owned());
+        } else if context.target.knows_nothing_foreign() {
+            notes.push("there are no foreign NICs to look for".to_owned());
+        }
+        Self { schema: 1, reproducible: true, notes, summary, probes }
+    }
+
+    /// For a process in whose place the audit could not be put.
+    pub fn not_reproducible(reason: &str) -> Self {
+        let notes = vec![format!("not reproducible: {reason}")];
+        Self { schema: 1, reproducible: false, notes, summary: Summary::default(), probes: Vec::new() }
+    }
+
+    /// 0 if nothing is open; 1 if something is; 125 if the audit could not be what it should.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            _ if !self.reproducible => 125,
+            _ if self.summary.open > 0 => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// To a tenth.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
+}

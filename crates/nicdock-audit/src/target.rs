@@ -1,0 +1,110 @@
+//! What is foreign and what is the container's own: told by the parent, or learned here.
+
+mod learned;
+
+pub use learned::{interfaces_by_index, learn};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that the audit looks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Version of this format: 1.
+    pub schema: u32,
+    /// What must not be found or reached.
+    pub foreign: Things,
+    /// What the container was given; a word that is here too never counts as foreign.
+    pub own: Things,
+    /// `shared` or `exclusive`; `None` where no RDMA core is loaded.
+    #[serde(default)]
+    pub rdma_netns: Option<String>,
+    /// Network protocol families beyond those of every container that it may use (`socket(2)`).
+    #[serde(default)]
+    pub allowed_families: Vec<u64>,
+    /// Nobody told: this was learned from what is visible here.
+    #[serde(default)]
+    pub learned: bool,
+}
+
+/// Names and numbers of NICs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Things {
+    pub netdevs: Vec<String>,
+    pub rdma_devices: Vec<String>,
+    pub nodes: Vec<Node>,
+    /// MAC, IP and GID addresses as text.
+    pub addresses: Vec<String>,
+    /// `0000:01:00.0`; the own ones with the bridges above them.
+    pub pci: Vec<String>,
+    /// GUIDs, board and serial numbers.
+    pub serials: Vec<String>,
+}
+
+/// A character device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `uverbs3`
+    pub name: String,
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl Target {
+    /// Reads what the parent wrote.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let target: Self = serde_json::from_slice(text).map_err(|e| format!("not a target: {e}"))?;
+        if target.schema == 1 {
+            Ok(target)
+        } else {
+            Err(format!("a target of schema {}, and this program knows 1", target.schema))
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn knows_nothing_foreign(&self) -> bool {
+        self.foreign == Things::default()
+    }
+
+    /// The names of foreign netdevs and RDMA devices.
+    pub fn foreign_names(&self) -> impl Iterator<Item = &String> {
+        // Every network namespace has a loopback interface of its own.
+        let own = |name: &&String| {
+            *name != "lo" && !self.own.netdevs.contains(name) && !self.own.rdma_devices.contains(name)
+        };
+        self.foreign.netdevs.iter().chain(&self.foreign.rdma_devices).filter(own)
+    }
+
+    /// The foreign ones among `names`, as evidence.
+    pub fn foreign_among<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+        let foreign: Vec<&String> = self.foreign_names().chain(&self.foreign.pci).collect();
+        let is_own = |name: &String| self.own.pci.contains(name);
+        names.into_iter().filter(|name| foreign.contains(name) && !is_own(name)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_the_containers_own_too_is_not_foreign() {
+        let things = |names: &[&str]| Things {
+            netdevs: names.iter().map(ToString::to_string).collect(),
+            ..Things::default()
+        };
+        let target = Target {
+            schema: 1,
+            foreign: things(&["eth0", "eth1"]),
+            own: things(&["eth0"]),
+            ..Target::default()
+        };
+        assert_eq!(target.foreign_names().collect::<Vec<_>>(), ["eth1"]);
+    }
+
+    #[test]
+    fn a_target_of_another_schema_is_refused() {
+        assert!(Target::parse(br#"{"schema": 2, "foreign": {}, "own": {}}"#).is_err());
+        assert!(Target::parse(br#"{"schema": 1, "foreign": {}, "own": {}}"#).is_ok());
+    }
+}

@@ -1,0 +1,130 @@
+//! What is foreign to a container: every NIC and PCI function of the host that it was not given.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use nicdock_audit::Target;
+use nicdock_audit::target::{Node, Things};
+use nicdock_host::inventory;
+use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
+use nicdock_host::source::Live;
+
+use super::Own;
+use crate::cli::host::remember;
+use crate::lease::{Ledger, STATE};
+use crate::phases::devices::given_nodes;
+use crate::plan::NetdevGrant;
+
+/// For a container. To be called in the host's network namespace.
+pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
+    let mut host = inventory::read(&Live::new())?;
+    remember(&mut host, &Ledger::new(Path::new(STATE)).read()?);
+    let mut foreign = things(&host);
+    foreign.netdevs.extend(interfaces());
+    foreign.netdevs.retain(|name| name != "lo");
+    foreign.pci.extend(names("/sys/bus/pci/devices"));
+    for list in [&mut foreign.netdevs, &mut foreign.pci, &mut foreign.addresses] {
+        list.sort();
+        list.dedup();
+    }
+    let mut own = Things::default();
+    for grant in &container.grants {
+        add(&mut own, &grant.nic);
+        own.netdevs.extend(grant.netdevs.iter().map(|netdev| netdev.name.clone()));
+        let ips = grant.netdevs.iter().flat_map(NetdevGrant::ips);
+        own.addresses.extend(ips.flat_map(texts));
+        own.pci.extend(grant.bridges.iter().chain(&grant.vfs).map(ToString::to_string));
+        // What it was not given of the NIC's is not its own.
+        if !grant.umad {
+            own.nodes.retain(|node| node.name.starts_with("uverbs"));
+        }
+    }
+    own.netdevs.extend(container.netdevs.iter().cloned());
+    for address in &container.functions {
+        own.pci.push(address.to_string());
+        own.pci.extend(host.function(*address).into_iter().flat_map(|f| &f.bridges).map(ToString::to_string));
+        host.nics.iter().filter(|nic| nic.pci == Some(*address)).for_each(|nic| add(&mut own, nic));
+    }
+    // A soft device that was made anew inside has another number than the grant says.
+    for node in given_nodes(&container.grants)? {
+        own.nodes.retain(|known| known.name != node.name);
+        own.nodes.push(Node { name: node.name, major: node.major, minor: node.minor });
+    }
+    let rdma_netns = host.rdma_netns_mode.map(|mode| match mode {
+        RdmaNetnsMode::Shared => "shared".to_owned(),
+        RdmaNetnsMode::Exclusive => "exclusive".to_owned(),
+    });
+    Ok(Target { schema: 1, foreign, own, rdma_netns, ..Target::default() })
+}
+
+fn things(host: &Host) -> Things {
+    let mut things = Things::default();
+    for nic in &host.nics {
+        add(&mut things, nic);
+    }
+    if let Some(node) = &host.rdma_cm {
+        things.nodes.push(Node { name: node.name().to_owned(), major: node.major, minor: node.minor });
+    }
+    things
+}
+
+fn add(things: &mut Things, nic: &Nic) {
+    for netdev in &nic.netdevs {
+        things.netdevs.push(netdev.name.clone());
+        things.netdevs.extend(netdev.altnames.iter().cloned());
+        things.addresses.extend(netdev.mac.iter().chain(&netdev.permanent_mac).map(ToString::to_string));
+        things.addresses.extend(netdev.addresses.iter().flat_map(|address| texts(address.ip)));
+    }
+    for device in &nic.rdma_devices {
+        things.rdma_devices.push(device.name.clone());
+        things.serials.extend(
+            device
+                .node_guid
+                .iter()
+                .filter(|guid| guid.chars().any(|c| c.is_ascii_hexdigit() && c != '0'))
+                .cloned(),
+        );
+    }
+    let nodes =
+        nic.nodes().map(|node| Node { name: node.name().to_owned(), major: node.major, minor: node.minor });
+    things.nodes.extend(nodes);
+    things.pci.extend(nic.pci.iter().map(ToString::to_string));
+}
+
+/// An address as programs write it and, as a GID, in full (include/rdma/ib_addr.h, `rdma_ip2gid`).
+fn texts(ip: IpAddr) -> [String; 2] {
+    let full = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let groups: Vec<String> = full.segments().iter().map(|group| format!("{group:04x}")).collect();
+    [ip.to_string(), groups.join(":")]
+}
+
+/// Every interface of the caller's network namespace, virtual ones too.
+fn interfaces() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_looked_for_as_a_gid_too() {
+        assert_eq!(
+            texts("10.77.1.1".parse().unwrap()),
+            ["10.77.1.1", "0000:0000:0000:0000:0000:ffff:0a4d:0101"]
+        );
+    }
+}

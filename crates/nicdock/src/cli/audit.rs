@@ -1,0 +1,106 @@
+//! `nicdock audit`: what a container can reach of NICs that are not its own.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use super::Failure;
+use super::host::Known;
+use crate::audit::{self, Audit, AuditError, Own};
+use crate::plan::Plan;
+use crate::say::{answer, notice};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nicdock audit --pid $(pgrep -n ibv_rc_pingpong)\n  nicdock audit --pid 4711 --json --junit audit.xml\n  nicdock run --audit --nic rxe1 --host-root\n  nicdock run --audit --nic rxe1 --host-root -- --json\n  nicdock audit --show-target > target.json\n\nIt tries, as an attacker would, several hundred ways to see or reach the NICs that the container was not given, and\nchanges nothing. Without --pid it tries from where it is called.\n\nExit status: 0 if nothing is open; 1 if something is; 125 when nicdock fails, or cannot put the audit exactly where\nthe process is; 2 for a wrong command line."
+)]
+pub struct Options {
+    /// Audit in the place of this process of a container
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// What the container was given, as nicdock plan --json writes it; without it the leases tell
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+    /// Also write the result as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Only probes whose name has this in it
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+    /// Print what is foreign and what is own, for nicdock-audit --target elsewhere, and stop
+    #[arg(long)]
+    show_target: bool,
+}
+
+pub fn audit(options: &Options) -> Result<u8, Failure> {
+    let own = own(options)?;
+    let target = audit::target(&own)?;
+    if options.show_target {
+        answer(&(serde_json::to_string_pretty(&target)? + "\n"))?;
+        return Ok(0);
+    }
+    if own.is_nothing() {
+        notice("no NIC is known to be the container's own: every one is looked for as foreign");
+    }
+    let program = Audit::load()?;
+    program.tell_bytes(&serde_json::to_vec(&target)?)?;
+    let junit = options.junit.as_ref().map(|path| {
+        File::create(path).map(OwnedFd::from).map_err(|error| format!("{}: {error}", path.display()))
+    });
+    let junit = junit.transpose()?;
+    let mut more = Vec::new();
+    if options.json {
+        more.push("--json".to_owned());
+    }
+    if let Some(part) = &options.only {
+        more.extend(["--only".to_owned(), part.clone()]);
+    }
+    let arguments = audit::arguments(&more);
+    let Some(pid) = options.pid else {
+        return Err(audit::run_here(&program, &arguments, junit.as_ref()).into());
+    };
+    match audit::run_in_place_of(pid, &program, &arguments, junit.as_ref()) {
+        Ok(status) => Ok(u8::try_from(status).unwrap_or(super::FAILURE)),
+        Err(AuditError::NotReproducible(reason)) => {
+            let report = nicdock_audit::report::Report::not_reproducible(&reason);
+            if options.json {
+                answer(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+            }
+            if let Some(file) = junit {
+                let xml = nicdock_audit::report::junit(&report);
+                std::io::Write::write_all(&mut File::from(file), xml.as_bytes())?;
+            }
+            Err(AuditError::NotReproducible(reason).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the container has: by its plan, by the lease whose network namespace the process is in, or by that namespace.
+fn own(options: &Options) -> Result<Own, Failure> {
+    if let Some(path) = &options.plan {
+        let content = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let plan: Plan = serde_json::from_slice(&content).map_err(|error| {
+            format!("{}: not a plan as nicdock plan --json writes it: {error}", path.display())
+        })?;
+        return Ok(Own::of_grants(plan.grants));
+    }
+    let Some(pid) = options.pid else { return Ok(Own::default()) };
+    let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
+        .map_err(|error| format!("/proc/{pid}/ns/net: {error}"))?;
+    let leases = Known::read(None)?.leases;
+    let is_theirs = |lease: &&crate::lease::Lease| {
+        lease.holders.iter().any(|holder| {
+            let path = holder.namespace.map(|fd| format!("/proc/{}/fd/{fd}", holder.supervisor.pid));
+            path.and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
+        })
+    };
+    let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.grant.clone()).collect();
+    if !grants.is_empty() {
+        return Ok(Own::of_grants(grants));
+    }
+    Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
+}

@@ -1,0 +1,261 @@
+//! `nicdock audit`: it finds nothing in nicdock's containers and much in others, and says when it cannot tell.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use libtest_mimic::Failed;
+use nicdock_audit::Verdict;
+use nicdock_audit::report::Report;
+use nicdock_audit::uncontrolled;
+
+use crate::nicdock::{Running, expect, nicdock, sleeping, succeed};
+use crate::{Lab, Test};
+
+pub const TESTS: &[Test] = &[
+    ("the_audit_finds_nothing_foreign_in_a_container_with_one_rdma_device_of_four_nics", rdma_device, |_| {
+        true
+    }),
+    ("the_audit_finds_nothing_foreign_in_a_container_with_one_netdev_of_four_nics", netdev, |_| true),
+    ("the_audit_in_a_running_containers_place_finds_what_the_containers_own_audit_finds", in_place, |_| true),
+    ("the_audit_finds_leaks_in_plain_and_privileged_containers", controls, |_| true),
+    ("every_probe_finds_something_in_a_control_or_is_listed_with_the_reason", every_probe, |_| true),
+    ("an_audit_that_cannot_take_the_processs_place_fails_and_calls_nothing_closed", not_reproducible, |_| {
+        true
+    }),
+    ("a_program_that_is_not_static_is_refused_as_the_audit", not_static, |_| true),
+];
+
+/// Open until what closes them is there. An id ends this list's need for it.
+const AWAITED: &[&str] = &[
+    "i386.keyctl",
+    "proc.bus.input.folder",
+    "proc.cmdline",
+    "proc.consoles",
+    "proc.crypto",
+    "proc.devices",
+    "proc.dma",
+    "proc.dynamic_debug.folder",
+    "proc.execdomains",
+    "proc.fs.folder",
+    "proc.iomem",
+    "proc.ioports",
+    "proc.irq.folder",
+    "proc.kallsyms",
+    "proc.key-users",
+    "proc.kpagecgroup",
+    "proc.kpagecount",
+    "proc.kpageflags",
+    "proc.misc",
+    "proc.modules",
+    "proc.self.mountinfo.state",
+    "proc.slabinfo",
+    "proc.softirqs",
+    "proc.vmallocinfo",
+    "proc.words.dynamic_debug",
+    "proc.words.iomem",
+    "proc.words.irq",
+    "proc.words.kind.netdev",
+    "proc.words.kind.pci",
+    "proc.words.modules",
+    "syscall.keyctl",
+    "sysctl.trigger.dynamic_debug.control",
+];
+
+/// What a probe may call missing, each having checked it: the beginnings of its evidence.
+const PRECONDITIONS: [&str; 12] = [
+    "EPROTONOSUPPORT: the kernel has no",
+    "EAFNOSUPPORT: the kernel has no",
+    "ENODEV: the kernel has no",
+    "ENODEV: the device cgroup lets it pass",
+    "ENXIO: the device cgroup lets it pass",
+    "EOPNOTSUPP: the file system gives no handles",
+    "ENOENT: the kernel has no devlink",
+    "x32 getpid(): ENOSYS",
+    "int 0x80 faults",
+    "no foreign IP address is known",
+    "no such mount below",
+    "command 25: EOPNOTSUPP",
+];
+
+fn report(output: &std::process::Output) -> Result<Report, Failed> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).map_err(|error| {
+        format!(
+            "{error} in the audit's answer ({}): {text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into()
+    })
+}
+
+fn audited(options: &[&str]) -> Result<Report, Failed> {
+    let output = nicdock(&[&["run", "--audit", "--host-root"], options, &["--", "--json"]].concat());
+    let report = report(&output)?;
+    let status = i32::from(report.exit_status());
+    expect(output.status.code() == Some(status), format!("exit status {}, not {status}", output.status))?;
+    Ok(report)
+}
+
+fn nothing_open(report: &Report) -> Result<(), Failed> {
+    let is_awaited = |id: &str| AWAITED.contains(&id);
+    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open && !is_awaited(&probe.id));
+    let lines: Vec<String> = open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect();
+    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
+    expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))?;
+    let absent: Vec<&str> = report
+        .probes
+        .iter()
+        .filter(|probe| probe.result == Verdict::NotApplicable)
+        .map(|probe| probe.id.as_str())
+        .collect();
+    // Whatever the kernel lacks, the container is refused it first; but handles of its root's file system, and addresses
+    // of foreign NICs, are its own to ask for.
+    let may_be_absent = |id: &str| {
+        id.starts_with("escape.open_by_handle_at") || id == "route.devlink" || id.starts_with("rdma_cm.")
+    };
+    let undue: Vec<&str> = absent.iter().copied().filter(|id| !may_be_absent(id)).collect();
+    expect(undue.is_empty(), format!("not applicable: {undue:?}"))
+}
+
+fn rdma_device(_: &Lab) -> Result<(), Failed> {
+    nothing_open(&audited(&["--nic", "rxe1", "--netdev", "keep"])?)
+}
+
+fn netdev(_: &Lab) -> Result<(), Failed> {
+    nothing_open(&audited(&["--nic", "eth3"])?)
+}
+
+fn results(report: &Report) -> BTreeMap<&str, Verdict> {
+    report.probes.iter().map(|probe| (probe.id.as_str(), probe.result)).collect()
+}
+
+fn in_place(_: &Lab) -> Result<(), Failed> {
+    let nic = ["--nic", "rxe1", "--netdev", "keep"];
+    let own = audited(&nic)?;
+    let junit = "/tmp/audit.xml";
+    let _container = Running::with(&nic, "exec sleep 4713")?;
+    let pid = wait_for("4713")?;
+    let output = nicdock(&["audit", "--pid", &pid, "--json", "--junit", junit]);
+    let from_outside = report(&output)?;
+    let (own, theirs) = (results(&own), results(&from_outside));
+    let differences: Vec<_> = own.iter().filter(|(id, result)| theirs.get(*id) != Some(result)).collect();
+    expect(differences.is_empty() && own.len() == theirs.len(), format!("{differences:?}"))?;
+    let xml = std::fs::read_to_string(junit)?;
+    let cases = xml.matches("<testcase ").count();
+    expect(cases == own.len(), format!("{cases} test cases of {} probes", own.len()))
+}
+
+fn wait_for(argument: &str) -> Result<String, Failed> {
+    crate::nicdock::eventually("the container's program", || sleeping(argument).is_some())?;
+    Ok(sleeping(argument).ok_or("it has ended")?.to_string())
+}
+
+/// The audit in containers that close nothing, or little: made once.
+struct Controls {
+    plain: Report,
+    privileged: Report,
+}
+
+fn make_controls() -> Result<Controls, Failed> {
+    let target = "/tmp/audit-target.json";
+    std::fs::write(target, succeed(&["audit", "--show-target"])?)?;
+    let run = |before: &[&str]| {
+        let mut words = before.to_vec();
+        words.extend(["nicdock-audit", "--target", target, "--json"]);
+        report(&Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?)
+    };
+    Ok(Controls {
+        plain: run(&["unshare", "-n", "-m", "-p", "-f", "-u", "-i", "--mount-proc"])?,
+        // All nodes, all processes, all mounts of the host; a network namespace of its own.
+        privileged: run(&["unshare", "-n"])?,
+    })
+}
+
+fn cached_controls() -> Result<&'static Controls, Failed> {
+    static CONTROLS: OnceLock<Result<Controls, String>> = OnceLock::new();
+    let made = CONTROLS
+        .get_or_init(|| make_controls().map_err(|failed| failed.message().unwrap_or("failed").to_owned()));
+    made.as_ref().map_err(|message| message.clone().into())
+}
+
+fn controls(lab: &Lab) -> Result<(), Failed> {
+    let controls = cached_controls()?;
+    for (name, report, at_least) in
+        [("plain", &controls.plain, 250), ("privileged", &controls.privileged, 300)]
+    {
+        let summary = &report.summary;
+        println!(
+            "{} {name}: {} closed, {} open, {} not applicable, {} s",
+            lab.kernel, summary.closed, summary.open, summary.not_applicable, summary.seconds
+        );
+        expect(summary.open > at_least, format!("{name}: only {} open", summary.open))?;
+        expect(report.exit_status() == 1, "the exit status")?;
+        for id in [
+            "sys.class.infiniband",
+            "sys.bus.pci.devices",
+            "rdma.list",
+            "rdma.rename",
+            "uevent.listen.kernel",
+        ] {
+            let result = results(report).get(id).copied();
+            expect(result == Some(Verdict::Open), format!("{name}: {id} is {result:?}"))?;
+        }
+        for probe in report.probes.iter().filter(|probe| probe.result == Verdict::NotApplicable) {
+            let is_known = PRECONDITIONS.iter().any(|begin| probe.evidence.starts_with(begin));
+            expect(is_known, format!("{}: '{}' is no checked precondition", probe.id, probe.evidence))?;
+        }
+    }
+    Ok(())
+}
+
+/// A probe that is not applicable in the controls cannot be shown to find anything on this kernel.
+fn every_probe(_: &Lab) -> Result<(), Failed> {
+    let controls = cached_controls()?;
+    let (plain, privileged) = (results(&controls.plain), results(&controls.privileged));
+    let mut silent = Vec::new();
+    let mut stale = Vec::new();
+    for (id, result) in &plain {
+        let both = [Some(*result), privileged.get(id).copied()];
+        let is_open = both.contains(&Some(Verdict::Open));
+        let is_absent = both.contains(&Some(Verdict::NotApplicable));
+        match uncontrolled::reason(id) {
+            None if !is_open && !is_absent => silent.push(*id),
+            Some(_) if is_open => stale.push(*id),
+            _ => {}
+        }
+    }
+    expect(stale.is_empty(), format!("listed as finding nothing, and finding something: {stale:?}"))?;
+    expect(silent.is_empty(), format!("{} probes find nothing in any control: {silent:?}", silent.len()))
+}
+
+/// Inside a container nicdock itself has a filter, and the kernel gives it no other process's.
+fn not_reproducible(_: &Lab) -> Result<(), Failed> {
+    let options = [
+        "run",
+        "--host-root",
+        "--nic",
+        "rxe1",
+        "--netdev",
+        "keep",
+        "--cap-add",
+        "SYS_PTRACE",
+        "--weaken",
+        "--",
+    ];
+    let output = nicdock(&[&options[..], &["sh", "-c", "sleep 60 & nicdock audit --json --pid $!"]].concat());
+    expect(output.status.code() == Some(125), format!("{}", output.status))?;
+    let report = report(&output)?;
+    expect(!report.reproducible && report.probes.is_empty(), "nothing may be called closed")?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    expect(text.contains("not reproducible: reading the seccomp filters"), text)
+}
+
+fn not_static(_: &Lab) -> Result<(), Failed> {
+    let script = "mkdir /tmp/other && cp $(command -v nicdock) /tmp/other/ && cp /bin/true /tmp/other/nicdock-audit && \
+                  /tmp/other/nicdock audit";
+    let output = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    expect(output.status.code() == Some(125) && text.contains("is not static"), text)
+}

@@ -26,42 +26,6 @@ pub const TESTS: &[Test] = &[
     ("a_program_that_is_not_static_is_refused_as_the_audit", not_static, |_| true),
 ];
 
-/// Open until what closes them is there. An id ends this list's need for it.
-const AWAITED: &[&str] = &[
-    "i386.keyctl",
-    "proc.bus.input.folder",
-    "proc.cmdline",
-    "proc.consoles",
-    "proc.crypto",
-    "proc.devices",
-    "proc.dma",
-    "proc.dynamic_debug.folder",
-    "proc.execdomains",
-    "proc.fs.folder",
-    "proc.iomem",
-    "proc.ioports",
-    "proc.irq.folder",
-    "proc.kallsyms",
-    "proc.key-users",
-    "proc.kpagecgroup",
-    "proc.kpagecount",
-    "proc.kpageflags",
-    "proc.misc",
-    "proc.modules",
-    "proc.self.mountinfo.state",
-    "proc.slabinfo",
-    "proc.softirqs",
-    "proc.vmallocinfo",
-    "proc.words.dynamic_debug",
-    "proc.words.iomem",
-    "proc.words.irq",
-    "proc.words.kind.netdev",
-    "proc.words.kind.pci",
-    "proc.words.modules",
-    "syscall.keyctl",
-    "sysctl.trigger.dynamic_debug.control",
-];
-
 /// What a probe may call missing, each having checked it: the beginnings of its evidence.
 const PRECONDITIONS: [&str; 12] = [
     "EPROTONOSUPPORT: the kernel has no",
@@ -99,8 +63,7 @@ fn audited(options: &[&str]) -> Result<Report, Failed> {
 }
 
 fn nothing_open(report: &Report) -> Result<(), Failed> {
-    let is_awaited = |id: &str| AWAITED.contains(&id);
-    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open && !is_awaited(&probe.id));
+    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
     let lines: Vec<String> = open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect();
     expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
     expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))?;

@@ -1,5 +1,6 @@
 //! How much of its RDMA devices a container may have (Documentation/admin-guide/cgroup-v2.rst, "RDMA").
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,9 +67,17 @@ pub fn has_controller() -> bool {
     fs::read_to_string(root.join("cgroup.controllers")).is_ok_and(listed) || root.join("rdma").is_dir()
 }
 
-/// The RDMA devices that are in the caller's network namespace, or in all of them (shared mode).
-fn devices() -> Result<Vec<String>, PhaseError> {
-    let folder = "/sys/class/infiniband";
+/// Every RDMA device of the host. In exclusive mode the class `infiniband` has those of the caller's network namespace only,
+/// while `infiniband_verbs` has them all, also those that have moved into containers.
+fn devices() -> Result<BTreeSet<String>, PhaseError> {
+    let here = listing("/sys/class/infiniband")?;
+    let verbs = listing("/sys/class/infiniband_verbs")?;
+    let device = |node: &String| fs::read_to_string(format!("/sys/class/infiniband_verbs/{node}/ibdev")).ok();
+    let everywhere = verbs.iter().filter_map(device).map(|name| name.trim().to_owned());
+    Ok(everywhere.chain(here).collect())
+}
+
+fn listing(folder: &str) -> Result<Vec<String>, PhaseError> {
     match fs::read_dir(folder) {
         Ok(entries) => Ok(entries
             .filter_map(Result::ok)

@@ -28,13 +28,18 @@ pub fn output_dir(profile: Profile) -> PathBuf {
     workspace::root().join(target).join(name)
 }
 
+/// What nicdock has in the lab and in tests, and never in a release: a way to leave a closing out, which proves that it is
+/// needed.
+pub const TEST_FEATURES: [&str; 2] = ["--features", "nicdock/leave-open"];
+
 /// Builds the programs of a package; says nothing unless there is something to say.
 pub fn build(package: &str, profile: Profile) -> Result<()> {
     let mut command = command();
     command.args(["build", "--quiet", "--package", package]).stdin(Stdio::null());
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
+    match profile {
+        Profile::Dev => command.args(TEST_FEATURES),
+        Profile::Release => command.arg("--release"),
+    };
     // Standard output belongs to the command in the lab.
     let status = command.stdout(std::io::stderr()).status().context("cannot start cargo")?;
     if !status.success() {
@@ -46,7 +51,7 @@ pub fn build(package: &str, profile: Profile) -> Result<()> {
 /// Builds an integration test and gives its program.
 pub fn build_test(package: &str, test: &str) -> Result<PathBuf> {
     let mut command = command();
-    command.args(["test", "--quiet", "--package", package, "--test", test, "--no-run"]);
+    command.args(["test", "--quiet", "--package", package, "--test", test, "--no-run"]).args(TEST_FEATURES);
     let messages = command
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())

@@ -10,7 +10,7 @@ mod rxe;
 mod usnic;
 mod wait;
 
-use crate::lab::job::Job;
+use crate::lab::job::{Job, Rdma};
 use anyhow::Result;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::system::{RebootCommand, reboot};
@@ -47,6 +47,10 @@ fn make_and_run(job: &Path, control: &mut File) -> Result<u8> {
         nics::set_up(&nics)?;
         rdma.join().expect("loading modules does not panic")
     })?;
+    if job.rdma == Rdma::Exclusive {
+        // Before there is a second network namespace: then it is refused (rdma_compatdev_set(), EBUSY).
+        rxe::set_exclusive()?;
+    }
     usnic::load(&job.usnic_modules, &vics)?;
     nics::set_up(&vics)?;
     if job.rxe {

@@ -3,6 +3,7 @@
 mod choose;
 mod image;
 pub mod modules;
+pub mod movable_rxe;
 mod unpack;
 
 use crate::debian::{Archive, Lists};

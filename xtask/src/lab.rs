@@ -11,13 +11,13 @@ mod run_dir;
 mod terminal;
 
 use crate::cargo::{self, Profile};
-use crate::kernels::{self, Kernel, Line, modules};
+use crate::kernels::{self, Kernel, Line, modules, movable_rxe};
 use crate::vic::{self, MAX_VFS, MAX_VICS};
 use accelerator::Accelerator;
 use anyhow::{Context, Result, bail};
 use console::Console;
 use initramfs::Initramfs;
-use job::{Cgroup, Job};
+use job::{Cgroup, Job, Rdma};
 use machine::Machine;
 use std::ffi::OsString;
 use std::fs;
@@ -62,6 +62,12 @@ pub struct Options {
     /// No soft-RoCE devices, and none of RDMA's modules but what a VIC needs
     #[arg(long)]
     no_rxe: bool,
+    /// RDMA network namespaces. `exclusive` (--kernel 6.1 only) builds, for tests only, an rdma_rxe whose devices can move
+    #[arg(long, value_enum, default_value = "shared")]
+    rdma: Rdma,
+    /// QEMU built from source even without --vic: it knows more devices to plug in, such as igb (SR-IOV)
+    #[arg(long)]
+    own_qemu: bool,
     /// An IOMMU, so that PCI functions have IOMMU groups
     #[arg(long)]
     iommu: bool,
@@ -108,7 +114,8 @@ fn try_run(options: &Options) -> Result<u8> {
     }
     let kernel = kernels::obtain(options.kernel)?;
     let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
-    let built = (options.vic > 0).then(vic::build).transpose()?;
+    let own_qemu = options.own_qemu || options.vic > 0;
+    let built = own_qemu.then(vic::build).transpose()?;
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     if !options.no_build {
         cargo::build("nicdock", profile)?;
@@ -123,6 +130,7 @@ fn try_run(options: &Options) -> Result<u8> {
 
     let mut console = Console::create(kernel.line.name())?;
     let machine = Machine {
+        own_qemu,
         qemu: built.map_or_else(|| QEMU.into(), |built| built.qemu),
         accelerator,
         kernel: kernel.image(),
@@ -160,15 +168,23 @@ fn job(options: &Options, kernel: &Kernel, profile: Profile, built: Option<&vic:
     };
     let vics = options.vic > 0;
     let nic_modules = [NIC_MODULES.as_slice(), if vics { &[VIC_MODULE] } else { &[] }].concat();
+    let mut rdma_modules = load_order(&RXE_MODULES, !options.no_rxe)?;
+    if options.rdma == Rdma::Exclusive {
+        let movable = movable_rxe::ensure(kernel)?;
+        for file in rdma_modules.iter_mut().filter(|file| file.file_name() == movable.file_name()) {
+            file.clone_from(&movable);
+        }
+    }
     Ok(Job {
         cgroup: options.cgroup,
         nics: options.nics,
         vics: options.vic,
         rxe: !options.no_rxe,
+        rdma: options.rdma,
         terminal,
         modules_dir: kernel.modules(),
         nic_modules: load_order(&nic_modules, true)?,
-        rdma_modules: load_order(&RXE_MODULES, !options.no_rxe)?,
+        rdma_modules,
         usnic_modules: load_order(&USNIC_MODULES, vics)?,
         keep,
         cwd,
@@ -195,6 +211,7 @@ fn environment(options: &Options, profile: Profile, built: Option<&vic::Built>) 
         ("NICDOCK_LAB_CGROUP".into(), options.cgroup.name().into()),
         ("NICDOCK_LAB_NICS".into(), options.nics.to_string().into()),
         ("NICDOCK_LAB_VICS".into(), options.vic.to_string().into()),
+        ("NICDOCK_LAB_RDMA".into(), options.rdma.name().into()),
     ];
     if let Some(built) = built {
         own.extend([

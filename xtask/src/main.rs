@@ -10,6 +10,7 @@ mod kernels;
 mod lab;
 mod process;
 mod setup;
+mod stamp;
 mod test;
 mod vic;
 mod workspace;

@@ -105,11 +105,19 @@ fn on_host(report: &mut Report, options: &Options) {
     if has_subcommand("nextest") {
         let nextest =
             ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass", "--status-level=fail"];
-        report.run("tests", with_soak(cargo::command()).args(nextest));
+        report.run("tests", with_soak(cargo::command()).args(nextest).args(cargo::TEST_FEATURES));
         // The one kind nextest leaves out.
-        report.run("doc tests", cargo::command().args(["test", "--quiet", "--workspace", "--doc"]));
+        report.run(
+            "doc tests",
+            cargo::command().args(["test", "--quiet", "--workspace", "--doc"]).args(cargo::TEST_FEATURES),
+        );
     } else {
-        report.run("tests", with_soak(cargo::command()).args(["test", "--workspace", "--no-fail-fast"]));
+        report.run(
+            "tests",
+            with_soak(cargo::command())
+                .args(["test", "--workspace", "--no-fail-fast"])
+                .args(cargo::TEST_FEATURES),
+        );
     }
 }
 

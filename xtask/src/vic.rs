@@ -9,9 +9,8 @@ mod machine;
 mod programs;
 mod qemu;
 mod sources;
-mod stamp;
 
-pub use machine::{MAX_VFS, MAX_VICS, mac, machine_args, name, qmp_port_args, vic_args};
+pub use machine::{MAX_VFS, MAX_VICS, mac, name, vic_args};
 
 use crate::workspace;
 use anyhow::{Context, Result};

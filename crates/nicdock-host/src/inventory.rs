@@ -24,6 +24,7 @@ use rdma_netlink::{NetnsMode, ParseError, parse_netns_mode};
 
 use crate::model::{Host, RdmaNetnsMode, UsnicPool};
 use crate::source::{Dump, Source};
+pub use isolation::judge;
 pub(crate) use links::addresses as link_addresses;
 use pci::Functions;
 use sysfs::Sysfs;

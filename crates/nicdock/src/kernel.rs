@@ -1,6 +1,7 @@
 //! The doors to the kernel: few, typed, and the only places with unsafe code.
 
 pub mod bpf;
+pub mod btf;
 pub mod child;
 pub mod events;
 pub mod mount;

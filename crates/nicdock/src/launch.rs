@@ -7,6 +7,7 @@ mod executor;
 mod fuzz;
 mod mountinfo;
 mod profile;
+mod promise;
 mod run;
 mod spec;
 mod staging;

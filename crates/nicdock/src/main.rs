@@ -1,6 +1,7 @@
 //! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
 
 mod cli;
+mod closing;
 #[cfg(test)]
 mod fuzz;
 mod kernel;

@@ -1,14 +1,17 @@
 //! The plan: a pure function of the host, what is leased, and the request. Every engine applies the same one.
 
-mod capabilities;
+pub mod capabilities;
 mod explain;
+mod exposure;
 mod grant;
+mod related;
 mod select;
 mod usnic;
 
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
 pub use grant::{Grant, NetdevGrant, RdmaGrant};
+pub use related::RelatedError;
 pub use select::SelectError;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,8 @@ use std::collections::BTreeMap;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Memlock, RdmaLimits, Request, Root, User, Volume};
+use crate::request::{Family, Memlock, RdmaLimits, Request, Root, User, Volume};
+use crate::view::Profile;
 
 /// What is to be done, complete enough to be applied by another process later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +52,14 @@ pub struct Container {
     /// For each of its RDMA devices.
     pub rdma_limits: RdmaLimits,
     pub capabilities: Vec<String>,
+    /// Whether they count in a user namespace of the container's own only.
+    pub userns: bool,
+    pub view: Profile,
+    pub registers: bool,
+    /// Address families that its programs may make sockets of; of netlink only ROUTE, SOCK_DIAG and GENERIC.
+    pub families: Vec<Family>,
+    /// A BPF program on the cgroup decides that too, below seccomp.
+    pub socket_program: bool,
     pub volumes: Vec<Volume>,
     /// Netlink families and system calls that seccomp refuses beyond the default profile.
     pub refused: Vec<String>,
@@ -75,6 +87,8 @@ pub struct Facts {
     pub held: BTreeMap<String, String>,
     /// Running containers and what they were given.
     pub running: BTreeMap<String, Vec<Grant>>,
+    /// Whether the kernel lets a BPF program decide which sockets the container makes.
+    pub socket_hook: bool,
     /// Whether this kernel can make a working soft-RoCE device inside a network namespace; `None`: not tried.
     pub soft_roce_in_netns: Option<bool>,
     /// Name for a container whose user gave none.
@@ -122,6 +136,10 @@ pub enum PlanError {
         "{nic}: the RDMA network namespace mode is exclusive and {driver} cannot be moved; set `rdma system set netns shared` with no other namespace alive"
     )]
     Exclusive { nic: String, driver: String },
+    #[error("{nic}: --rdma-cm {}", if *.loaded { "needs an RDMA device that knows it (no usNIC) with its netdev inside: it resolves addresses in the container's own network namespace (cma.c)" } else { "needs the module rdma_ucm: modprobe rdma_ucm" })]
+    RdmaCm { nic: String, loaded: bool },
+    #[error(transparent)]
+    Related(#[from] RelatedError),
     #[error("no command: add it after --, like nicdock run … -- ibv_devices")]
     NoCommand,
 }
@@ -137,7 +155,9 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
         return Err(PlanError::NoCommand);
     }
     let mut warnings = host.warnings.clone();
-    let capabilities = capabilities::choose(&request.extra_capabilities, request.weaken, &mut warnings)?;
+    let capabilities =
+        capabilities::choose(&request.extra_capabilities, request.weaken, request.userns, &mut warnings)?;
+    warnings.extend(exposure::warnings(request));
     let grants = match &request.join {
         Some(other) => shared(facts, other)?,
         None => taken(host, facts, request, &mut warnings)?,
@@ -157,6 +177,11 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
         memlock: request.memlock,
         rdma_limits: request.rdma_limits,
         capabilities,
+        userns: request.userns,
+        view: request.view,
+        registers: request.registers,
+        families: families(request),
+        socket_program: facts.socket_hook,
         volumes: request.volumes.clone(),
         refused: vec![
             "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
@@ -184,10 +209,19 @@ fn taken(
         });
         warnings.extend(notes);
     }
+    related::check(host, facts, &nics)?;
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
     one_netdev(&grants, request)?;
     Ok(grants)
+}
+
+fn families(request: &Request) -> Vec<Family> {
+    let mut families = Family::default_set();
+    families.extend(request.families.iter().cloned());
+    families.sort_by_key(|family| family.number);
+    families.dedup();
+    families
 }
 
 /// What another container was given and shares.

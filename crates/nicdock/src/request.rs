@@ -1,14 +1,18 @@
 //! What a user asks for: selectors and options, as values.
 
 mod address;
+mod family;
 mod selector;
 
 pub use address::{AddressWithPrefix, ParseAddressError};
+pub use family::Family;
 pub use selector::Selector;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::view::Profile;
 
 /// What to run and which NICs it is to have.
 #[derive(Clone, Debug)]
@@ -34,6 +38,15 @@ pub struct Request {
     pub take_in_use: bool,
     /// Also give umad and issm nodes.
     pub umad: bool,
+    /// Also give the `rdma_cm` node.
+    pub rdma_cm: bool,
+    pub view: Profile,
+    /// Show the registers of the NIC's PCI function.
+    pub registers: bool,
+    /// Address families beyond the default ones.
+    pub families: Vec<Family>,
+    /// A user namespace of the container's own.
+    pub userns: bool,
     pub rdma_limits: RdmaLimits,
     pub command: Vec<String>,
 }

@@ -20,6 +20,15 @@ pub fn add(nics: &[Nic]) -> Result<()> {
     Ok(())
 }
 
+/// Lets every RDMA device be in one network namespace only.
+pub fn set_exclusive() -> Result<()> {
+    let status = Command::new("rdma").args(["system", "set", "netns", "exclusive"]).status();
+    if !status.context("cannot start rdma")?.success() {
+        bail!("the RDMA network namespaces could not be made exclusive; the console has rdma's words");
+    }
+    Ok(())
+}
+
 /// A device's port follows its NIC's carrier.
 pub fn await_active(nics: &[Nic]) -> Result<()> {
     (0..nics.len()).try_for_each(|index| wait::until_active(&format!("rxe{index}")))

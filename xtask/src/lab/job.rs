@@ -23,6 +23,24 @@ impl Cgroup {
     }
 }
 
+/// How RDMA devices belong to network namespaces (`rdma system show netns`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rdma {
+    /// Every device is in all of them: the kernel's default
+    Shared,
+    /// A device is in one of them; the soft-RoCE devices can be moved, by a build of rdma_rxe made for tests only
+    Exclusive,
+}
+
+impl Rdma {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        }
+    }
+}
+
 /// A terminal's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -36,6 +54,7 @@ pub struct Job {
     pub nics: u8,
     pub vics: u8,
     pub rxe: bool,
+    pub rdma: Rdma,
     /// The command gets a terminal of this size, or else plain pipes.
     pub terminal: Option<Size>,
     /// Becomes `/lib/modules`.
@@ -60,6 +79,7 @@ impl Job {
         fields.put("nics", self.nics.to_string());
         fields.put("vics", self.vics.to_string());
         fields.put("rxe", self.rxe.to_string());
+        fields.put("rdma", self.rdma.name());
         if let Some(Size { rows, columns }) = self.terminal {
             fields.put("terminal", format!("{rows}x{columns}"));
         }
@@ -90,6 +110,7 @@ impl Job {
             nics: text("nics")?.parse()?,
             vics: text("vics")?.parse()?,
             rxe: text("rxe")?.parse()?,
+            rdma: Rdma::from_str(&text("rdma")?, false).map_err(anyhow::Error::msg)?,
             terminal: all("terminal").next().map(|size| parse_size(&size.to_string_lossy())).transpose()?,
             modules_dir: one("modules-dir")?.into(),
             nic_modules: all("nic-module").map(PathBuf::from).collect(),
@@ -138,6 +159,7 @@ mod tests {
             nics: 3,
             vics: 2,
             rxe: false,
+            rdma: Rdma::Exclusive,
             terminal: Some(Size { rows: 40, columns: 132 }),
             modules_dir: "/k/lib/modules".into(),
             nic_modules: vec!["/k/e1000e.ko".into(), "/k/virtio_net.ko".into()],

@@ -13,9 +13,22 @@ pub const CHANNELS: [&str; 4] = ["control", "stdin", "stdout", "stderr"];
 pub const HOST_SHARE: &str = "host";
 pub const OUT_SHARE: &str = "out";
 
+/// A root port with nothing in it, for what is plugged in later. It is the last function of the chipset's own slot, the last
+/// of all: its bus has the highest number and renumbers no NIC's. Room for the BARs of an SR-IOV NIC and its VFs.
+const SPARE_PORT: &str = "pcie-root-port,id=spare,chassis=200,slot=200,addr=0x1f.7,multifunction=on,mem-reserve=8M,pref64-reserve=64M";
+
+/// Firmware, from the packages that the packaged QEMU depends on: a QEMU that was not installed has none of its own.
+const FIRMWARE: [&str; 4] = ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios"];
+
+/// PCI Express's own hot plug, as on a server. ACPI's, which this chipset prefers, takes a VIC's PF away before the VFs that do
+/// not share its slot, and then the kernel waits for ever for `usnic_verbs` to let go of the netdev.
+const HOTPLUG: [&str; 2] = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"];
+
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub qemu: PathBuf,
+    /// Is it the one that was built from source?
+    pub own_qemu: bool,
     pub accelerator: Accelerator,
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
@@ -52,6 +65,7 @@ impl Machine {
         line.share(OUT_SHARE, &self.out, false);
         (1..=self.nics).for_each(|nic| line.nic(nic));
         (1..=self.vics).for_each(|vic| line.0.extend(vic::vic_args(vic, self.vfs).map(OsString::from)));
+        line.add(&["-device", SPARE_PORT]);
         line.0
     }
 
@@ -91,9 +105,10 @@ impl Line {
         self.add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", board]);
         self.add(machine.accelerator.arguments());
         self.add(&["-smp", "2", "-m", "3072"]);
-        if machine.vics > 0 {
-            self.0.extend(vic::machine_args().map(OsString::from));
+        if machine.own_qemu {
+            self.add(&FIRMWARE);
         }
+        self.add(&HOTPLUG);
         if machine.iommu {
             // Before every other device: those that come earlier escape it.
             self.add(&["-device", "intel-iommu,intremap=on"]);
@@ -117,9 +132,16 @@ impl Line {
             self.add_path("-chardev", &format!("socket,id={name},path="), &machine.sockets.join(name), "");
             self.add(&["-device", &format!("virtserialport,chardev={name},name={name}")]);
         }
-        if machine.vics > 0 {
-            self.0.extend(vic::qmp_port_args(&machine.sockets.join("qmp")));
-        }
+        self.monitor(&machine.sockets.join("qmp"));
+    }
+
+    /// A virtio-serial port `qmp`, on which the guest talks to QEMU's own monitor: so a test in it can plug and pull NICs.
+    /// QEMU connects to itself: a serial port and a monitor cannot share one end of a socket.
+    fn monitor(&mut self, socket: &Path) {
+        self.add_path("-chardev", "socket,id=qmpport,path=", socket, ",server=on,wait=off");
+        self.add(&["-device", "virtserialport,chardev=qmpport,name=qmp"]);
+        self.add_path("-chardev", "socket,id=qmpmonitor,path=", socket, "");
+        self.add(&["-mon", "chardev=qmpmonitor,mode=control"]);
     }
 
     fn share(&mut self, tag: &str, path: &Path, read_only: bool) {
@@ -151,6 +173,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             qemu: "qemu-system-x86_64".into(),
+            own_qemu: false,
             accelerator: Accelerator::Tcg,
             kernel: "/k/vmlinux".into(),
             initramfs: "/run/initramfs".into(),
@@ -199,15 +222,24 @@ mod tests {
     }
 
     #[test]
-    fn vics_come_after_the_nics_and_bring_the_monitor() {
-        let words = words(&Machine { vics: 2, ..machine() });
+    fn vics_come_after_the_nics_and_the_spare_port_last() {
+        let words = words(&Machine { vics: 2, own_qemu: true, ..machine() });
         let at = |start: &str| words.iter().position(|word| word.starts_with(start)).expect(start);
         assert!(
             at("virtio-net-pci,") < at("cisco-vic,id=vic0,")
                 && at("cisco-vic,id=vic0,") < at("cisco-vic,id=vic1,")
+                && at("cisco-vic,id=vic1,") < at("pcie-root-port,id=spare,")
         );
-        assert!(at("virtio-serial-pci") < at("virtserialport,chardev=qmpport,"));
-        assert!(!self::words(&machine()).iter().any(|word| word.contains("qmp") || word == "-L"));
+        assert!(words.contains(&"-L".to_owned()) && !self::words(&machine()).contains(&"-L".to_owned()));
+    }
+
+    #[test]
+    fn both_ends_of_the_monitor_name_one_socket() {
+        let words = words(&Machine { sockets: "/run/a,b".into(), ..machine() });
+        let at = |word: &str| words.iter().position(|w| w == word).expect(word);
+        assert!(at("virtio-serial-pci") < at("virtserialport,chardev=qmpport,name=qmp"));
+        at("socket,id=qmpport,path=/run/a,,b/qmp,server=on,wait=off");
+        at("socket,id=qmpmonitor,path=/run/a,,b/qmp");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Lab {
 enum Work {
     /// nicdock's tests
     Suite,
+    /// Those of nicdock's tests that differ where RDMA network namespaces are exclusive
+    ExclusiveSuite,
     /// nicdock's tests of usNIC
     UsnicSuite,
     /// The virtual VIC's own, with so many VFs. They end with a VIC less, so this lab is theirs alone.
@@ -34,9 +36,10 @@ enum Work {
 }
 
 /// Those with VICs come last: by then QEMU is built.
-pub const LABS: [Lab; 13] = [
+pub const LABS: [Lab; 14] = [
     lab(Line::Bookworm, Cgroup::V2, Work::Suite),
     lab(Line::Bookworm, Cgroup::V1, Work::Suite),
+    lab(Line::Bookworm, Cgroup::V2, Work::ExclusiveSuite),
     lab(Line::Trixie, Cgroup::V2, Work::Suite),
     lab(Line::Trixie, Cgroup::V1, Work::Suite),
     lab(Line::Sid, Cgroup::V2, Work::Suite),
@@ -59,18 +62,25 @@ impl Lab {
         let (line, cgroup) = (self.line.name(), self.cgroup.name());
         match self.work {
             Work::Suite => format!("lab {line} cgroup {cgroup}"),
+            Work::ExclusiveSuite => format!("lab {line} cgroup {cgroup} exclusive"),
             Work::UsnicSuite => format!("lab {line} cgroup {cgroup} usNIC"),
             Work::Vic { vfs } => format!("virtual VIC, {line}, {vfs} VFs"),
         }
     }
 
     pub fn has_vics(&self) -> bool {
-        self.work != Work::Suite
+        matches!(self.work, Work::UsnicSuite | Work::Vic { .. })
+    }
+
+    /// Does the kernel take x32 system calls, so that it shows whether a filter knows them? Debian's take none unless told
+    /// (`CONFIG_X86_X32_DISABLED`); one lab is enough.
+    fn has_x32(&self) -> bool {
+        (self.line, self.cgroup, self.work) == (Line::Trixie, Cgroup::V2, Work::Suite)
     }
 
     /// Does `suite`, the test binary, run here?
     pub fn needs_suite(&self) -> bool {
-        matches!(self.work, Work::Suite | Work::UsnicSuite)
+        !matches!(self.work, Work::Vic { .. })
     }
 
     /// Boots the lab and runs what belongs there.
@@ -87,8 +97,14 @@ impl Lab {
         } else {
             command.args(["--nics", NICS]);
         }
+        if self.work == Work::ExclusiveSuite {
+            command.args(["--rdma", "exclusive"]);
+        }
+        if self.has_x32() {
+            command.args(["--append", "syscall.x32=y"]);
+        }
         match self.work {
-            Work::Suite | Work::UsnicSuite => {
+            Work::Suite | Work::ExclusiveSuite | Work::UsnicSuite => {
                 command.arg("--").arg(suite.context("the suite is not built")?).arg("--test-threads=1")
             }
             Work::Vic { vfs } => command.args(["--vfs", &vfs.to_string(), "--", GUEST_SH]),

@@ -1,8 +1,8 @@
 //! libfabric with its usnic provider, which Debian's own packages leave out.
 
 use super::sources::Source;
-use super::stamp::{Inputs, Stamp};
 use crate::process::{capture, logged, niced};
+use crate::stamp::{Inputs, Stamp};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

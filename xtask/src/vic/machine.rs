@@ -1,8 +1,5 @@
 //! VICs on QEMU's command line. Pure.
 
-use std::ffi::OsString;
-use std::path::Path;
-
 /// VICs in one machine: their root ports are the functions of one slot.
 pub const MAX_VICS: u8 = 8;
 
@@ -12,13 +9,6 @@ pub const MAX_VFS: u8 = 64;
 /// The slot below the chipset's own (0x1f), so that VICs come after the lab's other NICs and do not renumber them.
 const SLOT: u8 = 0x1e;
 
-/// Firmware, from the packages that the packaged QEMU depends on: a QEMU that was not installed has none of its own.
-const FIRMWARE: [&str; 4] = ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios"];
-
-/// PCI Express's own hot plug, as on a server. ACPI's, which this chipset prefers, takes the PF away before the VFs that do
-/// not share its slot, and then the kernel waits for ever for `usnic_verbs` to let go of the netdev.
-const HOTPLUG: [&str; 2] = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"];
-
 /// The MAC address of a VIC, by which the guest finds its netdev. VICs count from 1.
 pub fn mac(vic: u8) -> String {
     format!("52:54:00:56:49:{vic:02x}")
@@ -27,11 +17,6 @@ pub fn mac(vic: u8) -> String {
 /// What a VIC is called, in QEMU and as a netdev in the guest: VIC 1 is vic0, as NIC 1 is eth0.
 pub fn name(vic: u8) -> String {
     format!("vic{}", vic - 1)
-}
-
-/// What the QEMU that was built needs, with VICs in the machine.
-pub fn machine_args() -> impl Iterator<Item = &'static str> {
-    FIRMWARE.into_iter().chain(HOTPLUG)
 }
 
 /// The QEMU arguments of a VIC with `vfs` usNIC VFs, on the lab's switch (`hubid=0`).
@@ -56,24 +41,6 @@ pub fn vic_args(vic: u8, vfs: u8) -> [String; 6] {
     ]
 }
 
-/// QEMU's arguments that give the guest a virtio-serial port `qmp`, on which it talks to QEMU's own monitor: so a test in
-/// the guest can pull its VIC's cable. A `virtio-serial-pci` must be there; `socket` is a path that is free.
-pub fn qmp_port_args(socket: &Path) -> [OsString; 8] {
-    // QEMU splits values at commas; a doubled one stands for itself.
-    let socket = socket.to_string_lossy().replace(',', ",,");
-    // QEMU connects to itself: a serial port and a monitor cannot share one end of a socket.
-    [
-        "-chardev".into(),
-        format!("socket,id=qmpport,path={socket},server=on,wait=off").into(),
-        "-device".into(),
-        "virtserialport,chardev=qmpport,name=qmp".into(),
-        "-chardev".into(),
-        format!("socket,id=qmpmonitor,path={socket}").into(),
-        "-mon".into(),
-        "chardev=qmpmonitor,mode=control".into(),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,12 +53,5 @@ mod tests {
             words[5],
             "cisco-vic,id=vic1,bus=vic1port,netdev=vic1hub,num-vfs=64,mac=52:54:00:56:49:02"
         );
-    }
-
-    #[test]
-    fn both_ends_of_the_monitor_name_one_socket() {
-        let words = qmp_port_args(Path::new("/run/a,b/qmp"));
-        assert_eq!(words[1], "socket,id=qmpport,path=/run/a,,b/qmp,server=on,wait=off");
-        assert_eq!(words[5], "socket,id=qmpmonitor,path=/run/a,,b/qmp");
     }
 }

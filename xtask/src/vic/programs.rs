@@ -1,8 +1,8 @@
 //! The programs of `lab/vic/tests/`, which prove the device from inside the guest.
 
 use super::lab_vic;
-use super::stamp::{Inputs, Stamp, is_kind, list};
 use crate::process::capture;
+use crate::stamp::{Inputs, Stamp, is_kind, list};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;

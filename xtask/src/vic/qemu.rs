@@ -2,8 +2,8 @@
 
 use super::lab_vic;
 use super::sources::{Source, Tree};
-use super::stamp::{Inputs, Stamp, is_kind, list};
 use crate::process::{capture, logged, niced};
+use crate::stamp::{Inputs, Stamp, is_kind, list};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

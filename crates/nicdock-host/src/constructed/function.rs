@@ -84,6 +84,7 @@ impl Machine {
         for (name, text) in numbers {
             self.sysfs(&format!("{path}/{name}"), &text);
         }
+        self.symlink(&format!("{path}/subsystem"), "bus/pci");
         if let Some(driver) = function.driver {
             self.symlink(&format!("{path}/driver"), &format!("bus/pci/drivers/{driver}"));
         }

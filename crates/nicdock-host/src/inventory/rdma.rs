@@ -84,6 +84,7 @@ fn read_device(
         firmware: text("fw_ver"),
         board_id: text("board_id"),
         usnic: driver.filter(|driver| *driver == usnic::DRIVER).map(|_| usnic::pool(sysfs, &path)),
+        moves: None,
         node_type,
         ports,
         uverbs: nodes.uverbs,

@@ -52,6 +52,9 @@ pub struct RdmaDevice {
     pub uverbs: Option<Node>,
     pub umad: Vec<Node>,
     pub issm: Vec<Node>,
+    /// Whether it can be moved to another network namespace, as found by trying; `None`: not tried.
+    #[serde(default)]
+    pub moves: Option<bool>,
     /// usNIC's own; `None` for every other driver.
     #[serde(default)]
     pub usnic: Option<UsnicPool>,

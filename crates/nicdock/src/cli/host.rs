@@ -10,6 +10,7 @@ use nicdock_host::source::Live;
 
 use super::Failure;
 use crate::lease::{self, Lease, Ledger, STATE};
+use crate::phases::movable;
 use crate::plan::Grant;
 
 /// What is known of a host before anything is decided.
@@ -26,6 +27,7 @@ impl Known {
         }
         let leases = Ledger::new(Path::new(STATE)).read()?;
         let mut host = inventory::read(&Live::new())?;
+        movable::try_all(&mut host).map_err(|e| format!("trying which RDMA devices can be moved: {e}"))?;
         remember(&mut host, &leases);
         Ok(Self { host, leases })
     }

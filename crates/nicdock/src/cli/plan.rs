@@ -6,7 +6,7 @@ use super::Failure;
 use super::host::Known;
 use super::request::RequestOptions;
 use crate::launch;
-use crate::phases::soft_roce;
+use crate::phases::{sockets, soft_roce};
 use crate::plan::{self, Facts, Plan};
 use crate::request::{NetdevMode, Root};
 use crate::say::answer;
@@ -50,6 +50,7 @@ pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Fa
             None
         };
     let facts = Facts {
+        socket_hook: capture.is_none() && sockets::are_hooked(),
         held: known.held(),
         running: known.running(),
         soft_roce_in_netns,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::request::{
-    AddressWithPrefix, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
+    AddressWithPrefix, Family, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
 };
+use crate::view::Profile;
 
 #[derive(clap::Args)]
 pub struct RequestOptions {
@@ -15,7 +16,7 @@ pub struct RequestOptions {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["selectors", "addresses", "netdev_name", "netdev", "take_in_use", "umad"]
+        conflicts_with_all = ["selectors", "addresses", "netdev_name", "netdev", "take_in_use", "umad", "rdma_cm"]
     )]
     join: Option<String>,
     /// Name of the container
@@ -62,6 +63,21 @@ pub struct RequestOptions {
     /// Also give the umad and issm nodes (subnet management)
     #[arg(long)]
     umad: bool,
+    /// Also give the rdma_cm node (connections by IP address); needs the netdev inside
+    #[arg(long)]
+    rdma_cm: bool,
+    /// How much of the host's /sys is shown
+    #[arg(long, value_name = "PROFILE", default_value = "nic")]
+    view: Profile,
+    /// Also show config, rom and resource* of the NIC's PCI function, read-only
+    #[arg(long)]
+    registers: bool,
+    /// Allow sockets of one more address family, like vsock (may be repeated); the plan says what it reaches
+    #[arg(long = "allow-family", value_name = "NAME")]
+    families: Vec<Family>,
+    /// Give the container a user namespace of its own: same user numbers, but capabilities that count inside only
+    #[arg(long)]
+    userns: bool,
     /// How many contexts of its RDMA devices the container may have, one for each open (rdma cgroup, hca_handle)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_handles: Option<u32>,
@@ -112,6 +128,11 @@ impl RequestOptions {
             weaken: self.weaken,
             take_in_use: self.take_in_use,
             umad: self.umad,
+            rdma_cm: self.rdma_cm,
+            view: self.view,
+            registers: self.registers,
+            families: self.families.clone(),
+            userns: self.userns,
             rdma_limits: RdmaLimits { handles: self.hca_handles, objects: self.hca_objects },
             command: self.command.clone(),
         }

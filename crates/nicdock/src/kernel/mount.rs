@@ -85,3 +85,36 @@ pub fn open_inside(root: impl AsFd, path: &str, flags: OFlags) -> io::Result<Own
 pub fn open_host_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
+
+/// Makes a file that is not there yet, with the folders above it, below `root`; opens it for writing. No link is followed.
+pub fn make_file(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let folder = make_folders(root, folder)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o444))?)
+}
+
+/// A handle on the file at `path` below `root`, which is made if nothing is there. No link is followed.
+pub fn file_to_mount_on(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+    match open_inside(&root, path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(root, path),
+        found => found,
+    }
+}
+
+/// Makes a folder and those above it, below `root`; gives a handle on it. No link is followed.
+pub fn make_folders(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if let Ok(there) = open_inside(&root, path, flags) {
+        return Ok(there);
+    }
+    let mut here = rustix::fs::openat(&root, ".", flags, Mode::empty())?;
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match rustix::fs::mkdirat(here.as_fd(), part, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        here = rustix::fs::openat(here.as_fd(), part, flags, Mode::empty())?;
+    }
+    Ok(here)
+}

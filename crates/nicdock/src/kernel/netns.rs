@@ -54,6 +54,15 @@ pub fn enter(handle: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Runs `work` in a new, empty network namespace, which then dies, and comes back.
+pub fn within_new<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let home = current()?;
+    enter_new()?;
+    let result = work();
+    enter(home)?;
+    result
+}
+
 /// Runs `work` in the network namespace behind `handle` and comes back. Sockets that it makes stay there.
 pub fn within<T>(handle: impl AsFd, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let home = current()?;

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
 
+use super::promise::Promise;
+use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::{child, signals};
 
@@ -21,12 +23,14 @@ const NOT_FOUND: i32 = 127;
 pub struct Program {
     /// Told apart from its end by descriptor: the container's process numbers do not reach the supervisor.
     supervisor: Rc<Process>,
+    /// What the plan promised of the process itself.
+    promised: Rc<Promise>,
     env: Rc<RefCell<Vec<CString>>>,
 }
 
 impl Program {
-    pub fn new(supervisor: Process) -> Self {
-        Self { supervisor: Rc::new(supervisor), env: Rc::default() }
+    pub fn new(supervisor: Process, promised: Promise) -> Self {
+        Self { supervisor: Rc::new(supervisor), promised: Rc::new(promised), env: Rc::default() }
     }
 }
 
@@ -43,6 +47,15 @@ impl Executor for Program {
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         if child::die_with_parent().is_err() || self.supervisor.has_ended() {
+            std::process::exit(125);
+        }
+        if let Err(difference) = self.promised.is_kept()
+            && !Closing::Verify.is_left_open()
+        {
+            let _ = writeln!(
+                io::stderr(),
+                "nicdock: verifying the program's process: {difference}; it is not started"
+            );
             std::process::exit(125);
         }
         signals::restore();

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::closing::Closing;
+use crate::phases::sockets::NETLINK_PROTOCOLS;
+use crate::request::Family;
+
 /// What every container may call.
 const SYSTEM_CALLS: &str = include_str!("profile/syscalls.txt");
 
-// include/linux/socket.h: AF_UNIX, AF_INET, AF_INET6, AF_IB, AF_PACKET.
-const FAMILIES: [u64; 5] = [1, 2, 10, 27, 17];
 const AF_NETLINK: u64 = 16;
-// include/uapi/linux/netlink.h: ROUTE, SOCK_DIAG, GENERIC. Not KOBJECT_UEVENT (15), which brings the host's hotplug
-// events to everybody, nor RDMA (20), which lists every RDMA device and lets root rename and delete them.
-const NETLINK_PROTOCOLS: [u64; 3] = [0, 4, 16];
+/// Named, so that the program is told `EPERM` (rdma-core then reads sysfs) and not that there is no such call.
 const REFUSED_PROTOCOLS: [u64; 2] = [15, 20];
 
 /// What makes namespaces and mounts. A user namespace gives its maker every capability in it: with them a program could
@@ -31,14 +31,16 @@ const OF_SYS_ADMIN: [&str; 14] = [
     "umount2",
     "unshare",
 ];
+/// Makes sockets, and more, that no filter sees; never allowed.
+const OF_IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
 /// The kernel's log names every NIC.
 const OF_SYSLOG: [&str; 1] = ["syslog"];
 /// Every `CLONE_NEW*` that clone(2) takes (include/uapi/linux/sched.h); `CLONE_NEWTIME` is unshare's and clone3's only.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
-/// The profile for a program with `capabilities`: what is not named gets `ENOSYS`, as if the kernel were older; io_uring is not named, since it makes
+/// The profile for a program with `capabilities` that makes sockets of `families`: what is not named gets `ENOSYS`, as if the kernel were older; io_uring is not named, since it makes
 /// sockets that no filter sees.
-pub fn profile(capabilities: &[String]) -> Value {
+pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     let names: Vec<&str> = SYSTEM_CALLS.lines().filter(|line| !line.starts_with('#')).collect();
     let mut rules = vec![json!({ "names": names, "action": "SCMP_ACT_ALLOW" })];
@@ -46,29 +48,44 @@ pub fn profile(capabilities: &[String]) -> Value {
         let argument = json!({ "index": 0, "value": persona, "op": "SCMP_CMP_EQ" });
         rules.push(json!({ "names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
     }
-    if has("CAP_SYS_ADMIN") {
+    if has("CAP_SYS_ADMIN") || Closing::SeccompNamespaces.is_left_open() {
         rules.push(json!({ "names": OF_SYS_ADMIN, "action": "SCMP_ACT_ALLOW" }));
     } else {
         // clone3's flags are in memory, where no filter sees them: its callers fall back to clone.
         let argument = masked(0, 0, NEW_NAMESPACES);
         rules.push(json!({ "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
     }
-    if has("CAP_SYSLOG") {
+    if has("CAP_SYSLOG") || Closing::SeccompLog.is_left_open() {
         rules.push(json!({ "names": OF_SYSLOG, "action": "SCMP_ACT_ALLOW" }));
     }
-    for family in FAMILIES {
-        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, family)]));
+    if Closing::SeccompIoUring.is_left_open() {
+        rules.push(json!({ "names": OF_IO_URING, "action": "SCMP_ACT_ALLOW" }));
+    }
+    if Closing::SeccompSockets.is_left_open() {
+        rules.push(json!({ "names": ["socket"], "action": "SCMP_ACT_ALLOW" }));
+        return filter(&rules);
+    }
+    for family in families {
+        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, family.number.into())]));
     }
     for protocol in NETLINK_PROTOCOLS {
-        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, AF_NETLINK), equals(2, protocol)]));
+        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, AF_NETLINK), equals(2, protocol.into())]));
     }
     for protocol in REFUSED_PROTOCOLS {
         rules.push(socket("SCMP_ACT_ERRNO", &[equals(0, AF_NETLINK), equals(2, protocol)]));
     }
+    filter(&rules)
+}
+
+fn filter(rules: &[Value]) -> Value {
+    let mut architectures = vec!["SCMP_ARCH_NATIVE"];
+    if Closing::SeccompArchitectures.is_left_open() {
+        architectures.extend(["SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
+    }
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": libc::ENOSYS,
-        "architectures": ["SCMP_ARCH_NATIVE"],
+        "architectures": architectures,
         "syscalls": rules,
     })
 }
@@ -101,7 +118,7 @@ mod tests {
 
     #[test]
     fn nothing_that_makes_sockets_is_allowed_without_a_look_at_its_arguments() {
-        let profile = profile(&[]);
+        let profile = profile(&[], &Family::default_set());
         let unconditional = profile["syscalls"][0]["names"].as_array().unwrap();
         let by_capability = OF_SYS_ADMIN.iter().chain(&OF_SYSLOG).copied();
         for name in ["socket", "socketcall", "io_uring_setup", "io_uring_enter", "personality"]

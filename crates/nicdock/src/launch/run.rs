@@ -11,11 +11,13 @@ use libcontainer::syscall::syscall::SyscallType;
 
 use super::end::end;
 use super::executor::Program;
+use super::promise::Promise;
 use super::staging::Staging;
 use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
 use super::{LaunchError, spec};
+use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
@@ -24,6 +26,7 @@ use crate::phases::cgroup::{self, Cgroup};
 use crate::phases::devices::given_nodes;
 use crate::phases::{network, rdma_limits};
 use crate::plan::Plan;
+use crate::request::Memlock;
 
 /// How long each phase took.
 pub struct Timings {
@@ -88,21 +91,27 @@ fn attempt(
     }
     ledger.journal(&plan.name, ENTER, None)?;
     timings.mark("prepare");
-    let mut worker = Worker::start(plan, host, signals)?;
+    let mut worker = Worker::start(plan, &staging.volumes, host, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
     let watch = Watch::start(plan, handle).map_err(inside)?;
-    let netns_path = format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd());
-    let config = spec::spec(plan, &staging, &netns_path);
+    let config = spec::spec(plan, &staging);
     let config_path = staging.folder.join("config.json");
     fs::write(&config_path, config.to_string()).map_err(|e| LaunchError::path(&config_path, e))?;
     let supervisor = Process::open(std::process::id()).map_err(inside)?;
     let console = plan.container.terminal.then(|| staging.folder.join("console.sock"));
     let listener = console.as_ref().map(UnixListener::bind).transpose().map_err(inside)?;
-    let created = ContainerBuilder::new(plan.name.clone(), SyscallType::default())
-        .with_executor(Program::new(supervisor))
+    let builder = ContainerBuilder::new(plan.name.clone(), SyscallType::default())
+        .with_executor(Program::new(supervisor, Promise::of(plan)))
         .with_console_socket(console)
-        .with_root_path(Path::new(STATE).join("containers"))
-        .and_then(|builder| builder.as_init(&staging.folder).with_systemd(false).build());
+        .with_root_path(Path::new(STATE).join("containers"));
+    if plan.container.userns {
+        inherit_memlock(plan.container.memlock).map_err(inside)?;
+    }
+    // The container inherits the network namespace: from a user namespace of its own it could not enter it.
+    let created = netns::within(&*handle, || {
+        Ok(builder.and_then(|builder| builder.as_init(&staging.folder).with_systemd(false).build()))
+    })
+    .map_err(inside)?;
     timings.mark("create");
     // Whatever libcontainer says, the worker's own error comes first: without the NIC there is nothing to create.
     worker.network_done(signals)?;
@@ -113,7 +122,13 @@ fn attempt(
         .map(|pid| pid.as_raw().unsigned_abs())
         .ok_or_else(|| LaunchError::Container("no process".into()))?;
     let process = Process::open(init).map_err(inside)?;
-    Cgroup::of_process(init)?.restrict_devices(&given_nodes(&plan.grants)?)?;
+    let cgroup = Cgroup::of_process(init)?;
+    if !Closing::DeviceCgroup.is_left_open() {
+        cgroup.restrict_devices(&given_nodes(&plan.grants)?)?;
+    }
+    if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
+        cgroup.restrict_sockets(&plan.container.families)?;
+    }
     rdma_limits::set(plan, init)?;
     worker.finish(init, signals)?;
     timings.mark("enter and verify");
@@ -126,6 +141,16 @@ fn attempt(
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
     supervise(&process, signals, watch, console).map_err(inside)
+}
+
+/// A process in a user namespace of its own cannot raise its limits (setrlimit(2): `CAP_SYS_RESOURCE` in the first one).
+fn inherit_memlock(memlock: Memlock) -> std::io::Result<()> {
+    let limit = match memlock {
+        Memlock::Unlimited => None,
+        Memlock::Bytes(bytes) => Some(bytes),
+    };
+    let limit = rustix::process::Rlimit { current: limit, maximum: limit };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Memlock, limit)?)
 }
 
 /// An error with its causes, as one line.

@@ -4,38 +4,34 @@ use serde_json::{Value, json};
 
 use super::profile::profile;
 use super::staging::Staging;
+use crate::closing::Closing;
 use crate::phases::cgroup;
-use crate::plan::Plan;
+use crate::plan::{Plan, capabilities};
 use crate::request::{Memlock, Root};
 
-/// Hidden in /proc: they show the host's devices and memory (podman's list, and /proc/bus/pci).
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/bus/pci",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/driver",
-];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+/// Users and groups of a user namespace; the same numbers inside and outside, so that a root file system needs no change.
+const MAPPED_USERS: u32 = 65536;
 
-/// `config.json` for a container in the network namespace at `netns`.
-pub fn spec(plan: &Plan, staging: &Staging, netns: &str) -> Value {
+/// `config.json` for a container in the network namespace of the process that creates it.
+pub fn spec(plan: &Plan, staging: &Staging) -> Value {
     let container = &plan.container;
     let memlock = match container.memlock {
         Memlock::Unlimited => u64::MAX,
         Memlock::Bytes(bytes) => bytes,
     };
-    let capabilities = &container.capabilities;
+    let everything = || capabilities::all().map(str::to_owned).collect();
+    let capabilities: &Vec<String> =
+        &if Closing::Capabilities.is_left_open() { everything() } else { container.capabilities.clone() };
     // A program that is not root starts with none, as in podman; the bounding set is what a set-uid file could give.
     let held: &[String] = if container.user.uid == 0 { capabilities } else { &[] };
-    json!({
+    let mut namespaces: Vec<Value> =
+        ["pid", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind })).to_vec();
+    let mut mappings = Vec::new();
+    if container.userns {
+        namespaces.push(json!({ "type": "user" }));
+        mappings.push(json!({ "containerID": 0, "hostID": 0, "size": MAPPED_USERS }));
+    }
+    let mut spec = json!({
         "ociVersion": "1.2.0",
         "hostname": plan.name,
         "root": { "path": staging.rootfs(), "readonly": false },
@@ -45,25 +41,26 @@ pub fn spec(plan: &Plan, staging: &Staging, netns: &str) -> Value {
             "args": container.command,
             "env": environment(plan),
             "cwd": container.workdir.as_deref().unwrap_or("/"),
-            "noNewPrivileges": true,
+            "noNewPrivileges": !Closing::NoNewPrivileges.is_left_open(),
             "capabilities": {
                 "bounding": capabilities, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
             },
             "rlimits": [{ "type": "RLIMIT_MEMLOCK", "soft": memlock, "hard": memlock }],
         },
-        "mounts": mounts(plan, staging),
+        "mounts": mounts(plan),
         "linux": {
-            "namespaces": [
-                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" },
-                { "type": "network", "path": netns },
-            ],
+            "namespaces": namespaces,
+            "uidMappings": mappings,
+            "gidMappings": mappings,
             "cgroupsPath": cgroup::path(&plan.name),
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
-            "maskedPaths": MASKED,
-            "readonlyPaths": READ_ONLY,
-            "seccomp": profile(capabilities),
+            "resources": { "devices": [{ "allow": Closing::DeviceCgroup.is_left_open(), "access": "rwm" }] },
+            "seccomp": profile(capabilities, &container.families),
         },
-    })
+    });
+    if Closing::Seccomp.is_left_open() {
+        spec["linux"]["seccomp"] = Value::Null;
+    }
+    spec
 }
 
 fn environment(plan: &Plan) -> Vec<String> {
@@ -86,7 +83,9 @@ fn environment(plan: &Plan) -> Vec<String> {
     env
 }
 
-fn mounts(plan: &Plan, staging: &Staging) -> Vec<Value> {
+/// What libcontainer mounts; the volumes, and what is in /sys, /proc and /dev/infiniband, come later, by descriptor
+/// (`phases/enter.rs`).
+fn mounts(plan: &Plan) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     let mut mounts = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
@@ -100,19 +99,9 @@ fn mounts(plan: &Plan, staging: &Staging) -> Vec<Value> {
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         mount("/sys", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755", "size=4m"]),
     ];
-    if cgroup::is_unified() {
-        mounts.push(mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]));
-    }
     if plan.container.root == Root::Host {
         mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
         mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
-    }
-    for (number, volume) in plan.container.volumes.iter().enumerate() {
-        let access = if volume.read_only { "ro" } else { "rw" };
-        mounts.push(json!({
-            "destination": volume.destination, "type": "bind", "source": staging.volume(number),
-            "options": ["bind", "nodev", "nosuid", access],
-        }));
     }
     mounts
 }

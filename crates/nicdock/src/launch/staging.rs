@@ -10,14 +10,17 @@ use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
 use super::volume;
+use crate::closing::Closing;
 use crate::kernel::mount;
 use crate::lease::STATE;
 use crate::plan::Plan;
 use crate::request::Root;
 
-/// `/run/nicdock/bundles/NAME`: config.json and the mount points of the root and the volumes.
+/// `/run/nicdock/bundles/NAME`: config.json and the mount point of the root; and the volumes, mounted nowhere yet.
 pub struct Staging {
     pub folder: PathBuf,
+    /// As the plan has them.
+    pub volumes: Vec<OwnedFd>,
 }
 
 impl Staging {
@@ -29,40 +32,19 @@ impl Staging {
         for path in [folder.join("rootfs"), folder.join("memory")] {
             fs::create_dir_all(&path).map_err(|e| LaunchError::path(&path, e))?;
         }
-        let this = Self { folder };
+        let mut this = Self { folder, volumes: Vec::new() };
         match &plan.container.root {
             Root::Host => this.mount_host_root()?,
             Root::Directory(path) | Root::Bundle(path) => this.mount_directory(path)?,
         }
-        for (number, volume) in plan.container.volumes.iter().enumerate() {
-            this.check_destination(&volume.destination)?;
-            volume::stage(volume, &this.volume(number))?;
+        for volume in &plan.container.volumes {
+            this.volumes.push(volume::copy(volume)?);
         }
         Ok(this)
     }
 
     pub fn rootfs(&self) -> PathBuf {
         self.folder.join("rootfs")
-    }
-
-    pub fn volume(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("volume-{number}"))
-    }
-
-    /// A link on the way to a volume's destination could lead it onto what nicdock composes.
-    fn check_destination(&self, destination: &str) -> Result<(), LaunchError> {
-        let rootfs = self.rootfs();
-        let root = mount::open_host_path(&rootfs).map_err(|e| LaunchError::path(&rootfs, e))?;
-        match mount::open_inside(&root, destination, OFlags::PATH | OFlags::NOFOLLOW) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(LaunchError::path(
-                destination,
-                format!(
-                    "a volume cannot be shown there ({error}): the root has a link on the way, and none is followed"
-                ),
-            )),
-        }
     }
 
     fn mount_directory(&self, path: &Path) -> Result<(), LaunchError> {
@@ -80,7 +62,7 @@ impl Staging {
         volume::check_state(&root, path)?;
         check_mount_points(&root, path)?;
         let copy = mount::copy(&root, "").map_err(fail)?;
-        mount::restrict(copy.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV).map_err(fail)?;
+        mount::restrict(copy.as_fd(), root_attributes()).map_err(fail)?;
         self.attach(&copy, "rootfs").map_err(fail)
     }
 
@@ -89,17 +71,15 @@ impl Staging {
     fn mount_host_root(&self) -> Result<(), LaunchError> {
         let memory = self.folder.join("memory");
         let fail = |e: io::Error| LaunchError::path(&memory, format!("making a writable layer over /: {e}"));
-        let attrs = MountAttrFlags::MOUNT_ATTR_NODEV;
+        let attrs = root_attributes();
         let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
         for name in ["upper", "work"] {
             rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
         }
         self.attach(&layer, "memory").map_err(fail)?;
-        let path = |name: &str| memory.join(name).display().to_string();
-        let (upper, work) = (path("upper"), path("work"));
-        let options =
-            [("lowerdir", Some("/")), ("upperdir", Some(upper.as_str())), ("workdir", Some(work.as_str()))];
-        let root = mount::detached("overlay", &options, attrs).map_err(fail)?;
+        // By names in the current folder: the kernel shows them to the container as they are given (mountinfo).
+        let options = [("lowerdir", Some("/")), ("upperdir", Some("upper")), ("workdir", Some("work"))];
+        let root = in_folder(&memory, || mount::detached("overlay", &options, attrs)).map_err(fail)?;
         self.attach(&root, "rootfs").map_err(fail)
     }
 
@@ -108,6 +88,20 @@ impl Staging {
         let place = rustix::fs::open(self.folder.join(place), flags, Mode::empty())?;
         mount::attach(detached, place)
     }
+}
+
+/// No device node of the root can be opened.
+fn root_attributes() -> MountAttrFlags {
+    if Closing::RootNodev.is_left_open() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_NODEV }
+}
+
+/// Does `work` with `folder` as the current one, and comes back.
+fn in_folder<T>(folder: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let here = rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::process::chdir(folder)?;
+    let result = work();
+    rustix::process::fchdir(here)?;
+    result
 }
 
 /// Unmounts and removes what was staged for a container, without ever going into a folder: a mount that is still

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
@@ -28,25 +28,20 @@ const FORBIDDEN: [(i64, &str); 10] = [
     (0x1cd1, "devpts"),
 ];
 
-/// Mounts a copy of the volume's source on `place`, so that what was checked is what the container gets.
-pub fn stage(volume: &Volume, place: &Path) -> Result<(), LaunchError> {
+/// A copy of the volume's source, mounted nowhere yet: what was checked is what the container gets.
+pub fn copy(volume: &Volume) -> Result<OwnedFd, LaunchError> {
     let path = &volume.source;
     let fail = |e: io::Error| LaunchError::path(path, e);
     let source = mount::open_host_path(path).map_err(fail)?;
     check_kind(&source, path)?;
     check_contents(&source, path)?;
     let mode = rustix::fs::fstat(&source).map_err(|e| fail(e.into()))?.st_mode;
-    match FileType::from_raw_mode(mode) {
-        FileType::Directory => fs::create_dir_all(place),
-        FileType::RegularFile => fs::write(place, ""),
-        _ => {
-            return Err(LaunchError::path(
-                path,
-                "is neither a folder nor a regular file: sockets and devices are not shared",
-            ));
-        }
+    if !matches!(FileType::from_raw_mode(mode), FileType::Directory | FileType::RegularFile) {
+        return Err(LaunchError::path(
+            path,
+            "is neither a folder nor a regular file: sockets and devices are not shared",
+        ));
     }
-    .map_err(|e| LaunchError::path(place, e))?;
     let copy = mount::copy(&source, "").map_err(fail)?;
     let read_only =
         if volume.read_only { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() };
@@ -55,9 +50,7 @@ pub fn stage(volume: &Volume, place: &Path) -> Result<(), LaunchError> {
         MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID | read_only,
     )
     .map_err(fail)?;
-    let target = rustix::fs::open(place, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| LaunchError::path(place, io::Error::from(e)))?;
-    mount::attach(&copy, target).map_err(fail)
+    Ok(copy)
 }
 
 /// Refuses what lies on a file system that shows the host's devices.

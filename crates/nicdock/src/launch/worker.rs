@@ -2,11 +2,13 @@
 //! and the container is created at the same time.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::LaunchError;
+use crate::closing::Closing;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
@@ -25,14 +27,19 @@ impl Worker {
     /// Starts it and waits until its namespace is there. Every wait ends when `signals` has one that ends a program.
     ///
     /// `host` is the container whose network namespace is shared; without it there will be a new one.
-    pub fn start(plan: &Plan, host: Option<&Holder>, signals: &Signals) -> Result<Self, LaunchError> {
+    pub fn start(
+        plan: &Plan,
+        volumes: &[OwnedFd],
+        host: Option<&Holder>,
+        signals: &Signals,
+    ) -> Result<Self, LaunchError> {
         let inside = |e: std::io::Error| {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, host, &mut stream) {
+            match work(plan, volumes, host, &mut stream) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -102,7 +109,12 @@ impl Worker {
 }
 
 /// What the child does.
-fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) -> Result<(), PhaseError> {
+fn work(
+    plan: &Plan,
+    volumes: &[OwnedFd],
+    host: Option<&Holder>,
+    stream: &mut BufReader<UnixStream>,
+) -> Result<(), PhaseError> {
     let say = |stream: &mut BufReader<UnixStream>, word: &str| {
         writeln!(stream.get_mut(), "{word}").doing(|| "speaking with the launcher".into())
     };
@@ -112,17 +124,20 @@ fn work(plan: &Plan, host: Option<&Holder>, stream: &mut BufReader<UnixStream>) 
         say(stream, "namespace")?;
     } else {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter_new().doing(|| "making a network namespace".into())?;
         let here = netns::current().doing(|| "opening the container's network namespace".into())?;
         say(stream, "namespace")?;
-        network::fill(&mut host, &here, &plan.grants)?;
+        network::fill(&mut host, &home, &here, &plan.grants)?;
     }
     say(stream, "network")?;
     let mut line = String::new();
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-    let shown = enter::compose(plan, init.doing(|| "listening to the launcher".into())?)?;
-    verify::verify(&shown)?;
+    let entered = enter::compose(plan, volumes, init.doing(|| "listening to the launcher".into())?)?;
+    if !Closing::Verify.is_left_open() {
+        verify::verify(plan, entered)?;
+    }
     say(stream, "verified")
 }
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 use super::devices::DeviceNode;
-use super::{Doing, PhaseError};
-use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Instruction};
+use super::{Doing, PhaseError, rdma_limits, sockets};
+use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Hook, Instruction, op};
+use crate::request::Family;
 
 /// Devices of every container: null, zero, full, random, urandom, tty, console, ptmx, and all of devpts
 /// (Documentation/admin-guide/devices.txt).
@@ -57,6 +58,14 @@ impl Cgroup {
         this
     }
 
+    /// Refuses every socket but those of `families` and of the few safe protocols of netlink, by whatever way it is made: from
+    /// a 32-bit program, by io_uring, by a process that is put in later.
+    pub fn restrict_sockets(&self, families: &[Family]) -> Result<(), PhaseError> {
+        let folder = self.unified.as_ref().ok_or(io::ErrorKind::NotFound);
+        let folder = folder.doing(|| "finding the container's cgroup of version 2".into())?;
+        attach(folder, sockets::hook()?, &sockets::program(families))
+    }
+
     /// Refuses every device but the default ones and `nodes`. Making nodes is left to `CAP_MKNOD`: opening counts.
     pub fn restrict_devices(&self, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
         let given = nodes.iter().map(|n| (n.major, Some(n.minor)));
@@ -84,57 +93,53 @@ fn restrict_v1(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), Phas
         let minor = minor.map_or_else(|| "*".to_owned(), |m| m.to_string());
         write("devices.allow", &format!("c {major}:{minor} rw"))?;
     }
-    Ok(())
+    let path = folder.join("devices.list");
+    let what = || format!("verifying {}", path.display());
+    let list = fs::read_to_string(&path).doing(what)?;
+    if list.lines().count() == allowed.len() + 1 && !list.lines().any(|line| line.starts_with('a')) {
+        return Ok(());
+    }
+    Err(PhaseError::new(what(), io::Error::other(format!("the kernel made of it: {list}"))))
 }
 
 fn restrict_v2(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), PhaseError> {
-    let what = || format!("attaching the device program to {}", folder.display());
+    attach(folder, Hook::Device, &device_program(allowed))
+}
+
+/// Attaches a program to a group of version 2.
+fn attach(folder: &Path, hook: Hook, program: &[Instruction]) -> Result<(), PhaseError> {
+    let what = || format!("attaching a BPF program ({hook:?}) to {}", folder.display());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let cgroup = rustix::fs::open(folder, flags, Mode::empty()).doing(what)?;
-    let program = bpf::load_device_program(&device_program(allowed))
-        .doing(|| "loading the device program (BPF)".into())?;
-    bpf::attach_device_program(cgroup.as_fd(), &program).doing(what)
+    let program = bpf::load(hook, program).doing(|| format!("loading a BPF program ({hook:?})"))?;
+    bpf::attach(hook, cgroup.as_fd(), &program).doing(what)
 }
 
 /// The device cgroup as a BPF program over `struct bpf_cgroup_dev_ctx` (access and type, major, minor).
 fn device_program(allowed: &[(u32, Option<u32>)]) -> Vec<Instruction> {
-    // include/uapi/linux/bpf.h and bpf_common.h.
-    const LOAD: u8 = 0x61; // BPF_LDX | BPF_MEM | BPF_W
-    const MOVE: u8 = 0xb4; // BPF_ALU | BPF_MOV | BPF_K
-    const COPY: u8 = 0xbc; // BPF_ALU | BPF_MOV | BPF_X
-    const AND: u8 = 0x54; // BPF_ALU | BPF_AND | BPF_K
-    const SHIFT: u8 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
-    const UNLESS: u8 = 0x55; // BPF_JMP | BPF_JNE | BPF_K
-    const IF: u8 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-    const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
-    let make = |code, registers, offset, immediate: u32| Instruction {
-        code,
-        registers,
-        offset,
-        immediate: immediate.cast_signed(),
-    };
-    let answer = |yes: u32| [make(MOVE, 0, 0, yes), make(EXIT, 0, 0, 0)];
+    let make = Instruction::new;
+    let answer = Instruction::answer;
     let mut program = vec![
-        make(LOAD, 0x12, 0, 0), // r2 = access << 16 | type
-        make(COPY, 0x23, 0, 0), // r3 = access
-        make(SHIFT, 0x03, 0, 16),
-        make(AND, 0x02, 0, 0xffff), // r2 = type
-        make(LOAD, 0x14, 4, 0),     // r4 = major
-        make(LOAD, 0x15, 8, 0),     // r5 = minor
-        make(IF, 0x02, 2, DEVICE_CHAR),
+        make(op::LOAD, 0x12, 0, 0), // r2 = access << 16 | type
+        make(op::COPY, 0x23, 0, 0), // r3 = access
+        make(op::SHIFT, 0x03, 0, 16),
+        make(op::AND, 0x02, 0, 0xffff), // r2 = type
+        make(op::LOAD, 0x14, 4, 0),     // r4 = major
+        make(op::LOAD, 0x15, 8, 0),     // r5 = minor
+        make(op::IF, 0x02, 2, DEVICE_CHAR),
     ];
-    program.extend(answer(0));
-    program.push(make(UNLESS, 0x03, 2, ACCESS_MKNOD));
-    program.extend(answer(1));
+    program.extend(answer(false));
+    program.push(make(op::UNLESS, 0x03, 2, ACCESS_MKNOD));
+    program.extend(answer(true));
     for (major, minor) in allowed {
         let rest = if minor.is_some() { 3 } else { 2 };
-        program.push(make(UNLESS, 0x04, rest, *major));
+        program.push(make(op::UNLESS, 0x04, rest, *major));
         if let Some(minor) = minor {
-            program.push(make(UNLESS, 0x05, 2, *minor));
+            program.push(make(op::UNLESS, 0x05, 2, *minor));
         }
-        program.extend(answer(1));
+        program.extend(answer(true));
     }
-    program.extend(answer(0));
+    program.extend(answer(false));
     program
 }
 
@@ -179,6 +184,7 @@ fn remove(folder: &Path) -> io::Result<bool> {
     if !empty {
         return Ok(false);
     }
+    rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

@@ -40,6 +40,16 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
     Ok(nodes)
 }
 
+/// Those of every RDMA device of the host, for a container that is left open.
+pub fn every_node() -> Result<Vec<DeviceNode>, PhaseError> {
+    let folder = "/sys/class/infiniband";
+    let mut nodes = Vec::new();
+    for entry in fs::read_dir(folder).doing(|| format!("listing {folder}"))?.filter_map(Result::ok) {
+        nodes.extend(of_class("infiniband_verbs", "uverbs", &entry.file_name().to_string_lossy())?);
+    }
+    Ok(nodes)
+}
+
 fn of_class(class: &str, prefix: &str, device: &str) -> Result<Vec<DeviceNode>, PhaseError> {
     let folder = format!("/sys/class/{class}");
     let entries = match fs::read_dir(&folder) {

@@ -1,37 +1,58 @@
-//! What is done in the container's namespaces, from outside, before its program starts: nodes and view.
+//! What is done in the container's namespaces, from outside, before its program starts: volumes, nodes and view.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::mount::MountAttrFlags;
 
-use super::devices::{DeviceNode, given_nodes};
-use super::{Doing, PhaseError};
+use super::devices::{DeviceNode, every_node, given_nodes};
+use super::{Doing, PhaseError, verify};
+use crate::closing::Closing;
 use crate::kernel::{mount, netns};
 use crate::plan::Plan;
-use crate::view::{self, Shown, View};
+use crate::view::{self, Brought, Shown};
 
 /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
-/// Enters the mount namespace of `init` (the caller is in its network namespace) and composes /dev and /sys.
-///
-/// Gives what is now shown, for `verify`.
-pub fn compose(plan: &Plan, init: u32) -> Result<Shown, PhaseError> {
-    let nodes = given_nodes(&plan.grants)?;
-    let shown = shown(plan, &nodes);
+/// What the container has now, to be compared with what was promised.
+pub struct Entered {
+    pub shown: Shown,
+    /// `/proc/PID/mountinfo` of the container's first process, opened where that process can be seen.
+    pub mounts: File,
+}
+
+/// Enters the mount namespace of `init` (the caller is in its network namespace) and composes its file system: `volumes`,
+/// copies of the plan's, then /dev, /proc and /sys.
+pub fn compose(plan: &Plan, volumes: &[OwnedFd], init: u32) -> Result<Entered, PhaseError> {
+    let given = given_nodes(&plan.grants)?;
+    let shown = shown(plan, &given);
+    let nodes = if Closing::Nodes.is_left_open() { every_node()? } else { given };
+    verify::namespaces(init, plan.container.userns)?;
+    let mounts = File::open(format!("/proc/{init}/mountinfo"))
+        .doing(|| format!("opening the list of mounts of process {init}"))?;
+    let brought = Brought::for_process(init).doing(|| "copying the host's sysfs and cgroups".into())?;
     netns::enter_mounts_of(init)
         .doing(|| format!("entering the mount namespace of the container (process {init})"))?;
-    make_nodes(plan, &nodes)?;
-    let sys = open_tmpfs("/sys")?;
-    view::compose(sys.as_fd(), &View::of(&shown))
-        .map_err(|e| PhaseError::new(format!("showing /sys/{} in the container", e.path), e.error))?;
-    Ok(shown)
+    let root = open_root()?;
+    for (volume, copy) in plan.container.volumes.iter().zip(volumes) {
+        mount_volume(&root, &volume.destination, copy)?;
+    }
+    if !nodes.is_empty() {
+        mount_nodes(&root, plan, &nodes)?;
+    }
+    let sys = open_tmpfs(&root, "/sys")?;
+    let failed =
+        |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
+    view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(failed)?;
+    Ok(Entered { shown, mounts })
 }
 
 /// What the view shows, by name.
 fn shown(plan: &Plan, nodes: &[DeviceNode]) -> Shown {
-    let mut shown = Shown::default();
+    let mut shown = Shown { registers: plan.container.registers, ..Shown::default() };
     for grant in &plan.grants {
         shown.netdevs.extend(grant.netdevs.iter().map(|n| n.name.clone()));
         shown.rdma_devices.extend(grant.rdma.iter().map(|r| r.device.name.clone()));
@@ -46,49 +67,56 @@ fn shown(plan: &Plan, nodes: &[DeviceNode]) -> Shown {
     shown
 }
 
-fn make_nodes(plan: &Plan, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    let dev = open_tmpfs("/dev")?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+/// A link on the way could lead onto what nicdock composes or, should somebody exchange it meanwhile, out of the
+/// container: none is followed.
+fn mount_volume(root: &OwnedFd, destination: &str, copy: &OwnedFd) -> Result<(), PhaseError> {
+    let what = || format!("showing a volume on {destination}");
+    let advice =
+        "the root has a link or something else on the way where a folder should be, and none is followed";
+    let mode = rustix::fs::fstat(copy).doing(what)?.st_mode;
+    let place = if FileType::from_raw_mode(mode).is_dir() {
+        mount::make_folders(root, destination)
+    } else {
+        mount::file_to_mount_on(root, destination)
+    };
+    mount::attach(copy, place.doing(what).map_err(|error| error.with_advice(advice))?).doing(what)
+}
+
+/// The nodes are on a file system of their own, made here: in a user namespace's own none could be opened
+/// (`SB_I_NODEV`), and the program can neither add to it nor fill it.
+fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+    let what = || "making /dev/infiniband".to_owned();
+    let options = [("mode", Some("755")), ("size", Some("64k"))];
+    let folder = mount::detached("tmpfs", &options, MountAttrFlags::empty()).doing(what)?;
     rustix::process::umask(Mode::empty());
-    rustix::fs::mkdirat(&dev, "infiniband", Mode::from_raw_mode(0o755))
-        .doing(|| "making /dev/infiniband".into())?;
-    let folder = rustix::fs::openat(&dev, "infiniband", flags, Mode::empty())
-        .doing(|| "opening /dev/infiniband".into())?;
     let user = plan.container.user;
     for node in nodes {
         let what = || format!("making /dev/infiniband/{} ({}:{})", node.name, node.major, node.minor);
         let device = rustix::fs::makedev(node.major, node.minor);
-        rustix::fs::mknodat(
-            &folder,
-            node.name.as_str(),
-            FileType::CharacterDevice,
-            Mode::from_raw_mode(node.mode),
-            device,
-        )
-        .doing(what)?;
+        let mode = Mode::from_raw_mode(node.mode);
+        rustix::fs::mknodat(&folder, node.name.as_str(), FileType::CharacterDevice, mode, device)
+            .doing(what)?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
-        rustix::fs::chownat(
-            &folder,
-            node.name.as_str(),
-            Some(uid),
-            Some(gid),
-            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .doing(what)?;
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(&folder, node.name.as_str(), Some(uid), Some(gid), flags).doing(what)?;
     }
-    Ok(())
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    mount::restrict(folder.as_fd(), attributes).doing(what)?;
+    let dev = open_tmpfs(root, "/dev")?;
+    mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)
+}
+
+fn open_root() -> Result<OwnedFd, PhaseError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(|| "opening the container's root".into())
 }
 
 /// Opens a folder of the container that must be a file system of nicdock's own making, not of the image's.
-fn open_tmpfs(path: &str) -> Result<OwnedFd, PhaseError> {
+fn open_tmpfs(root: &OwnedFd, path: &str) -> Result<OwnedFd, PhaseError> {
     let what = || format!("opening {path} of the container");
-    let root =
-        rustix::fs::openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .doing(what)?;
-    let folder = mount::open_inside(&root, path, OFlags::PATH | OFlags::DIRECTORY).doing(what)?;
+    let folder = mount::open_inside(root, path, OFlags::PATH | OFlags::DIRECTORY).doing(what)?;
     let kind = rustix::fs::fstatfs(&folder).doing(what)?.f_type;
     if kind != TMPFS_MAGIC {
         return Err(PhaseError::new(

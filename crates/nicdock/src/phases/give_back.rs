@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nicdock_host::model::Netdev;
 
 use super::network::set_mtu_and_mac;
-use super::{Doing, PhaseError, soft_rdma};
+use super::{Doing, PhaseError, rdma_move, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
 use crate::plan::{Grant, NetdevGrant};
@@ -63,6 +63,9 @@ fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>,
         }
         let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(notes) };
         notes.extend(restore(&mut host, given, &link)?);
+    }
+    for rdma in grant.rdma.iter().filter(|rdma| rdma.moves) {
+        rdma_move::bring_back(rdma, namespace)?;
     }
     if grant.netdevs.is_empty() {
         return Ok(notes);

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::wait::Wait;
-use super::{Doing, PhaseError, port, soft_rdma};
+use super::{Doing, PhaseError, port, rdma_move, soft_rdma};
 use nicdock_host::model::Netdev;
 
 use crate::kernel::rtnl::{Link, Rtnl};
@@ -14,8 +14,8 @@ use crate::plan::{Grant, NetdevGrant, RdmaGrant};
 /// How long a link that had a carrier on the host may take to have it again (autonegotiation).
 const CARRIER_WAIT: Duration = Duration::from_secs(15);
 
-/// Fills the caller's new namespace, `here`, from the host's, which `host` speaks to.
-pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), PhaseError> {
+/// Fills the caller's new namespace, `here`, from the host's, `home`, which `host` speaks to.
+pub fn fill(host: &mut Rtnl, home: &OwnedFd, here: &OwnedFd, grants: &[Grant]) -> Result<(), PhaseError> {
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
     set_loopback_up(&mut inside)?;
     for given in grants.iter().flat_map(|g| &g.netdevs) {
@@ -27,7 +27,7 @@ pub fn fill(host: &mut Rtnl, here: &OwnedFd, grants: &[Grant]) -> Result<(), Pha
     }
     for grant in grants {
         for rdma in &grant.rdma {
-            settle_rdma(grant, rdma, here)?;
+            settle_rdma(grant, rdma, home, here)?;
         }
     }
     for given in grants.iter().flat_map(|g| &g.netdevs).filter(|n| n.host.carrier == Some(true)) {
@@ -109,22 +109,13 @@ pub fn set_mtu_and_mac(rtnl: &mut Rtnl, link: &Link, planned: &Netdev, name: &st
         .doing(|| format!("setting MTU and MAC address of {name}"))
 }
 
-fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, here: &OwnedFd) -> Result<(), PhaseError> {
+fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, home: &OwnedFd, here: &OwnedFd) -> Result<(), PhaseError> {
     let name = &rdma.device.name;
     if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
         return soft_rdma::make(&soft.kind, name, &netdev.name);
     }
     if rdma.moves {
-        let index = rdma
-            .device
-            .index
-            .ok_or(io::ErrorKind::NotFound)
-            .doing(|| format!("finding {name} by RDMA netlink"))?;
-        let socket = rdma_netlink::Socket::open().doing(|| "opening RDMA netlink".into())?;
-        return socket.set_netns(index, std::os::fd::AsFd::as_fd(here)).map_err(|error| {
-            PhaseError::new(format!("moving {name} into the container's namespace"), error)
-                .with_advice("its driver cannot be moved: use the shared mode (rdma system set netns shared)")
-        });
+        return rdma_move::take(rdma, home, here);
     }
     Ok(())
 }

@@ -5,30 +5,89 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Doing, PhaseError, cgroup};
+use crate::closing::Closing;
 use crate::plan::Plan;
 use crate::request::RdmaLimits;
 
 /// The controller's only file that is written.
 const FILE: &str = "rdma.max";
 
-/// Limits the container whose first process is `init`, before its program runs. Nothing to do without limits.
+/// Limits the container whose first process is `init`, before its program runs: its own devices to what was asked for, every
+/// other one of the host to nothing. So a descriptor of another container's NIC that comes in by a socket is of no use.
+///
+/// Nothing to do without the controller, unless limits were asked for. A device that is plugged in later is not limited.
 pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     let limits = plan.container.rdma_limits;
-    if limits.is_none() {
+    if limits.is_none() && !has_controller() {
         return Ok(());
     }
     let folder = if cgroup::is_unified() { unified(&plan.name)? } else { version_1(&plan.name, init)? };
-    let path = folder.join(FILE);
-    for rdma in plan.grants.iter().flat_map(|grant| &grant.rdma) {
-        let line = line(&rdma.device.name, limits);
-        let what = || format!("writing '{line}' to {}", path.display());
-        fs::write(&path, &line).doing(what).map_err(PhaseError::without_rdma_controller)?;
-        let set = fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
-        if !set.lines().any(|found| found.trim() == line) {
-            return Err(PhaseError::new(what(), io::Error::other(format!("the kernel made of it: {set}"))));
+    let own: Vec<&str> =
+        plan.grants.iter().flat_map(|grant| &grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
+    let nothing = RdmaLimits { handles: Some(0), objects: Some(0) };
+    for name in devices()? {
+        if !own.contains(&name.as_str()) {
+            if Closing::RdmaCgroup.is_left_open() {
+                continue;
+            }
+            write(&folder, &line(&name, nothing))?;
+        } else if !limits.is_none() {
+            write(&folder, &line(&name, limits))?;
         }
     }
     Ok(())
+}
+
+/// Takes the limits of a cgroup off again, before it is removed.
+///
+/// A group that goes with limits leaves them in the device's list after it was freed (`rdmacg_css_offline()` does not free
+/// them, kernel/cgroup/rdma.c), and the kernel crashes when the device goes: seen on Linux 6.1.
+pub fn lift(folder: &Path) -> io::Result<()> {
+    let path = folder.join(FILE);
+    let lines = match fs::read_to_string(&path) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for device in lines.lines().filter_map(|line| line.split_whitespace().next()) {
+        match fs::write(&path, line(device, RdmaLimits::default())) {
+            // It has gone meanwhile, and its limits with it.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel has the controller, and the host's set-up lets containers have it.
+pub fn has_controller() -> bool {
+    let root = Path::new("/sys/fs/cgroup");
+    let listed = |text: String| text.split_whitespace().any(|controller| controller == "rdma");
+    fs::read_to_string(root.join("cgroup.controllers")).is_ok_and(listed) || root.join("rdma").is_dir()
+}
+
+/// The RDMA devices that are in the caller's network namespace, or in all of them (shared mode).
+fn devices() -> Result<Vec<String>, PhaseError> {
+    let folder = "/sys/class/infiniband";
+    match fs::read_dir(folder) {
+        Ok(entries) => Ok(entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(PhaseError::new(format!("listing {folder}"), error)),
+    }
+}
+
+fn write(folder: &Path, line: &str) -> Result<(), PhaseError> {
+    let path = folder.join(FILE);
+    let what = || format!("writing '{line}' to {}", path.display());
+    fs::write(&path, line).doing(what).map_err(PhaseError::without_rdma_controller)?;
+    let set = fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
+    if set.lines().any(|found| found.trim() == line) {
+        return Ok(());
+    }
+    Err(PhaseError::new(what(), io::Error::other(format!("the kernel made of it: {set}"))))
 }
 
 /// `usnic_0 hca_handle=2 hca_object=max`, as the kernel prints it.

@@ -1,35 +1,58 @@
 //! What the plan promised is what the container has, else its program is not started.
 
+mod mounts;
+mod namespaces;
+
+pub use namespaces::check as namespaces;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 
+use super::enter::Entered;
 use super::{Doing, PhaseError};
 use crate::kernel::rtnl::Rtnl;
-use crate::view::Shown;
+use crate::plan::Plan;
+use crate::view::{Profile, Shown};
 
 /// Compares; the caller is in the container's mount and network namespaces.
-pub fn verify(shown: &Shown) -> Result<(), PhaseError> {
+pub fn verify(plan: &Plan, mut entered: Entered) -> Result<(), PhaseError> {
+    let mut lines = String::new();
+    entered.mounts.read_to_string(&mut lines).doing(|| "reading the container's mounts".into())?;
+    mounts::check(plan, &lines)?;
+    let shown = &entered.shown;
+    interfaces(shown)?;
+    let with_lo = with_lo(&shown.netdevs);
+    compare("/sys/class/net", &with_lo, &listing("/sys/class/net")?)?;
+    compare("/dev/infiniband", &set(&shown.nodes), &listing("/dev/infiniband")?)?;
+    if plan.container.view == Profile::Off {
+        return Ok(());
+    }
+    compare("/sys/class/infiniband", &set(&shown.rdma_devices), &listing("/sys/class/infiniband")?)?;
+    let mut verbs = listing("/sys/class/infiniband_verbs")?;
+    verbs.remove("abi_version");
+    compare("/sys/class/infiniband_verbs", &shown.nodes_of("uverbs").cloned().collect(), &verbs)?;
+    if plan.container.view == Profile::Nic {
+        let functions = shown.functions.iter().chain(&shown.bridges).cloned().collect();
+        compare("/sys/bus/pci/devices", &functions, &listing("/sys/bus/pci/devices")?)?;
+    }
+    Ok(())
+}
+
+fn interfaces(shown: &Shown) -> Result<(), PhaseError> {
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
-    let with_lo = |names: &[String]| names.iter().cloned().chain(["lo".to_owned()]).collect::<BTreeSet<_>>();
     // Tunnel modules make their fallback interfaces in every namespace; they reach no NIC.
     let fallback = |name: &str| {
         ["tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0"]
             .contains(&name)
     };
     let found = links.into_iter().map(|l| l.name).filter(|n| !fallback(n)).collect();
-    compare("network interfaces", &with_lo(&shown.netdevs), &found)?;
-    compare("/sys/class/net", &with_lo(&shown.netdevs), &listing("/sys/class/net")?)?;
-    compare("/sys/class/infiniband", &set(&shown.rdma_devices), &listing("/sys/class/infiniband")?)?;
-    let in_class =
-        |prefix: &str| shown.nodes.iter().filter(|n| n.starts_with(prefix)).cloned().collect::<BTreeSet<_>>();
-    let mut verbs = listing("/sys/class/infiniband_verbs")?;
-    verbs.remove("abi_version");
-    compare("/sys/class/infiniband_verbs", &in_class("uverbs"), &verbs)?;
-    let functions = shown.functions.iter().chain(&shown.bridges).cloned().collect();
-    compare("/sys/bus/pci/devices", &functions, &listing("/sys/bus/pci/devices")?)?;
-    compare("/dev/infiniband", &set(&shown.nodes), &listing("/dev/infiniband")?)
+    compare("network interfaces", &with_lo(&shown.netdevs), &found)
+}
+
+fn with_lo(names: &[String]) -> BTreeSet<String> {
+    names.iter().cloned().chain(["lo".to_owned()]).collect()
 }
 
 fn set(names: &[String]) -> BTreeSet<String> {

@@ -45,6 +45,15 @@ const OPENS: [(&str, &str); 22] = [
     ("CAP_BLOCK_SUSPEND", "keeping the host awake"),
 ];
 
+/// Those that open something in a user namespace of the container's own too: with this one a program may mount and nest
+/// namespaces, and the kernel behind those calls is large.
+const OPENS_EVEN_SO: [&str; 1] = ["CAP_SYS_ADMIN"];
+
+/// Every capability there is.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    DEFAULT.into_iter().chain(HARMLESS).chain(OPENS.iter().map(|(name, _)| *name))
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CapabilityError {
     #[error("--cap-add {0}: no such capability (capabilities(7))")]
@@ -56,21 +65,27 @@ pub enum CapabilityError {
 /// The default set and the extra ones (`NET_RAW`, `cap_net_raw` or `CAP_NET_RAW`), sorted.
 ///
 /// One that opens a way around the isolation is refused unless `weaken`, and then `warnings` names what it opens.
+///
+/// With a user namespace of the container's own they count for what that namespace owns, and its network namespace is not
+/// among it: only the few of [`OPENS_EVEN_SO`] open anything.
 pub fn choose(
     extra: &[String],
     weaken: bool,
+    userns: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<String>, CapabilityError> {
     let mut chosen: Vec<String> = DEFAULT.map(str::to_owned).to_vec();
     for given in extra {
         let upper = given.to_ascii_uppercase();
         let name = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-        if let Some((_, opens)) = OPENS.iter().find(|(known, _)| *known == name) {
+        let opens = OPENS.iter().find(|(known, _)| *known == name);
+        let opens_even_so = OPENS_EVEN_SO.contains(&name.as_str());
+        if let Some((_, opens)) = opens.filter(|_| !userns || opens_even_so) {
             if !weaken {
                 return Err(CapabilityError::Opens { name, opens });
             }
             warnings.push(format!("{name} opens {opens}"));
-        } else if !HARMLESS.contains(&name.as_str()) && !DEFAULT.contains(&name.as_str()) {
+        } else if opens.is_none() && !HARMLESS.contains(&name.as_str()) && !DEFAULT.contains(&name.as_str()) {
             return Err(CapabilityError::Unknown(given.clone()));
         }
         chosen.push(name);
@@ -88,12 +103,20 @@ mod tests {
     fn what_opens_a_way_around_needs_weaken_and_is_named() {
         let mut warnings = Vec::new();
         assert!(matches!(
-            choose(&["sys_admin".into()], false, &mut warnings),
+            choose(&["sys_admin".into()], false, false, &mut warnings),
             Err(CapabilityError::Opens { .. })
         ));
-        let chosen = choose(&["mknod".into(), "IPC_LOCK".into()], true, &mut warnings).unwrap();
+        let chosen = choose(&["mknod".into(), "IPC_LOCK".into()], true, false, &mut warnings).unwrap();
         assert!(chosen.contains(&"CAP_MKNOD".to_owned()) && chosen.contains(&"CAP_IPC_LOCK".to_owned()));
         assert_eq!(warnings.len(), 1);
-        assert!(choose(&["ALL".into()], true, &mut warnings).is_err());
+        assert!(choose(&["ALL".into()], true, false, &mut warnings).is_err());
+    }
+
+    #[test]
+    fn in_a_user_namespace_of_its_own_most_open_nothing() {
+        let mut warnings = Vec::new();
+        let chosen = choose(&["NET_ADMIN".into(), "MKNOD".into()], false, true, &mut warnings).unwrap();
+        assert!(chosen.contains(&"CAP_NET_ADMIN".to_owned()) && warnings.is_empty());
+        assert!(choose(&["SYS_ADMIN".into()], false, true, &mut warnings).is_err());
     }
 }

@@ -6,6 +6,7 @@ use nicdock_host::model::NicKind;
 
 use super::{Container, Grant};
 use crate::request::Root;
+use crate::view::Profile;
 
 /// One of the five phases: reserve, prepare, enter, verify, return.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,7 +133,7 @@ fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
         if !inside.nodes.is_empty() {
             steps.push(step(
                 format!("make {}", inside.nodes.join(", ")),
-                "numbers from sysfs at start; the device cgroup refuses every other device",
+                "numbers from sysfs at start, read-only; the device cgroup refuses every other device",
             ));
         }
     }
@@ -148,20 +149,49 @@ fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
             "the rdma cgroup counts them for the container as a whole",
         ));
     }
+    if grants.iter().any(|grant| !grant.rdma.is_empty()) {
+        steps.push(step(
+            "allow nothing of every other RDMA device, where there is the rdma cgroup",
+            "a descriptor of one that comes in by a socket makes no context",
+        ));
+    }
+    steps.push(match container.view {
+        Profile::Nic => step(
+            "compose /sys of this NIC alone, with CPUs and memory",
+            "neither class/infiniband_verbs nor the PCI tree knows namespaces",
+        ),
+        Profile::Open => step("compose /sys without other NICs", "asked for with --view open"),
+        Profile::Off => step("show the whole /sys, read-only", "asked for with --view off"),
+    });
     steps.push(step(
-        "compose /sys of this NIC alone",
-        "neither class/infiniband_verbs nor the PCI tree knows namespaces",
+        "cover what /proc shows beside processes, CPUs, memory and the own network",
+        "interrupts, modules, iomem, bus/pci, the kernel's log and command line name every NIC",
+    ));
+    let families: Vec<&str> = container.families.iter().map(|family| family.name.as_str()).collect();
+    steps.push(step(
+        format!("allow sockets of {} and of netlink's ROUTE, SOCK_DIAG, GENERIC", families.join(", ")),
+        if container.socket_program {
+            "by seccomp and by a BPF program on the container's cgroup, which sees io_uring and 32-bit calls too"
+        } else {
+            "by seccomp; there is no BPF LSM with cgroup version 2 here, so io_uring and 32-bit calls are refused altogether"
+        },
     ));
     steps.push(step(
         format!("refuse {}", container.refused.join(", ")),
         "in shared mode a container's root could list, rename and delete the host's RDMA devices",
     ));
+    if container.userns {
+        steps.push(step(
+            "put it into a user namespace of its own",
+            "its capabilities count for what that namespace owns, which the NIC and the network namespace are not",
+        ));
+    }
     steps
 }
 
 fn verify() -> Vec<Step> {
     vec![step(
-        "compare interfaces, nodes and /sys inside with this plan",
+        "compare namespaces, mounts, interfaces, nodes, /sys, system call filter and capabilities with this plan",
         "a difference refuses the start and undoes everything",
     )]
 }

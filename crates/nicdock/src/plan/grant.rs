@@ -136,21 +136,23 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
     let rdma = nic
         .rdma_devices
         .iter()
-        .map(|device| RdmaGrant {
-            device: device.clone(),
-            moves: exclusive,
-            remake: if keep { None } else { remake(&nic, device) },
+        .map(|device| {
+            let remake = if keep { None } else { remake(&nic, device) };
+            RdmaGrant { device: device.clone(), moves: exclusive && remake.is_none(), remake }
         })
         .collect();
-    // rdma_cm resolves addresses in the caller's namespace, so it needs the netdev there
-    // (drivers/infiniband/core/cma.c, cma_acquire_dev_by_src_ip), and usNIC does not know it.
     let has_netdev = !keep && !nic.netdevs.is_empty();
     let has_rdma = !nic.rdma_devices.is_empty();
-    let rdma_cm = has_netdev && has_rdma && host.rdma_cm.is_some() && nic.kind != NicKind::Usnic;
+    if request.rdma_cm {
+        let usable = has_netdev && has_rdma && nic.kind != NicKind::Usnic;
+        if !usable || host.rdma_cm.is_none() {
+            return Err(PlanError::RdmaCm { nic: nic.name, loaded: host.rdma_cm.is_some() });
+        }
+    }
     let function = nic.pci.and_then(|address| host.function(address));
     let bridges = function.map(|f| f.bridges.clone()).unwrap_or_default();
     let vfs = function.map(|f| f.vfs.clone()).unwrap_or_default();
-    Ok(Grant { netdevs, bridges, vfs, rdma, umad: request.umad, rdma_cm, nic })
+    Ok(Grant { netdevs, bridges, vfs, rdma, umad: request.umad, rdma_cm: request.rdma_cm, nic })
 }
 
 fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {

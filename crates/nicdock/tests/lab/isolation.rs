@@ -47,7 +47,7 @@ fn keep(_: &Lab) -> Result<(), Failed> {
 }
 
 fn move_all(_: &Lab) -> Result<(), Failed> {
-    let found = look(&["--nic", "eth1", "--as", "fabric0"])?;
+    let found = look(&["--nic", "eth1", "--as", "fabric0", "--rdma-cm"])?;
     same(
         &found[..4],
         &[&["rxe1"], &["abi_version", "uverbs1"], &["fabric0", "lo"], &["rdma_cm", "uverbs1"]],

@@ -2,14 +2,20 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod closed;
+mod entries;
+mod exclusive;
 mod host;
 mod hostile;
 mod hostile_roots;
+mod hotplug;
 mod isolation;
 mod lifecycle;
+mod monitor;
 mod nicdock;
 mod probe;
 mod probing;
+mod programs;
 mod refusal;
 mod selection;
 mod sharing;
@@ -24,6 +30,8 @@ pub struct Lab {
     pub kernel: String,
     /// Virtual Cisco VICs. With them usNIC's tests run, and no others.
     pub vics: usize,
+    /// RDMA network namespaces are exclusive, and soft-RoCE devices can be moved.
+    pub exclusive: bool,
 }
 
 impl Lab {
@@ -47,8 +55,10 @@ fn main() -> std::process::ExitCode {
     }
     let arguments = Arguments::from_args();
     let vics = std::env::var("NICDOCK_LAB_VICS").ok().and_then(|vics| vics.parse().ok()).unwrap_or(0);
-    let lab =
-        std::env::var("NICDOCK_LAB_KERNEL").ok().map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics })));
+    let exclusive = std::env::var("NICDOCK_LAB_RDMA").is_ok_and(|mode| mode == "exclusive");
+    let lab = std::env::var("NICDOCK_LAB_KERNEL")
+        .ok()
+        .map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics, exclusive })));
     match lab {
         None => {
             eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
@@ -56,31 +66,56 @@ fn main() -> std::process::ExitCode {
         Some(lab) if lab.vics == 0 => host::prepare(),
         Some(_) => {}
     }
-    let with =
-        |vics: bool, tests: &[&[Test]]| tests.concat().into_iter().map(move |test| (vics, test)).collect();
-    let nics: Vec<(bool, Test)> = with(
-        false,
+    let with = |vics: Option<bool>, tests: &[&[Test]]| {
+        tests.concat().into_iter().map(move |test| (vics, test)).collect::<Vec<_>>()
+    };
+    let nics = with(
+        Some(false),
         &[
+            closed::TESTS,
+            entries::TESTS,
+            exclusive::TESTS,
             hostile::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,
             lifecycle::TESTS,
             probing::TESTS,
+            programs::TESTS,
             refusal::TESTS,
             selection::TESTS,
             sharing::TESTS,
         ],
     );
-    let usnics: Vec<(bool, Test)> =
-        with(true, &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]]);
-    let trials = nics.into_iter().chain(usnics).map(|(needs_vics, (name, test, applies))| {
-        let runs = lab.is_some_and(|lab| needs_vics == (lab.vics > 0) && applies(lab));
+    let either = with(None, &[hotplug::TESTS]);
+    let usnics = with(
+        Some(true),
+        &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]],
+    );
+    let tests = nics.into_iter().chain(either).chain(usnics);
+    let trials = tests.map(|(vics, (name, test, applies))| {
+        let runs = lab.is_some_and(|lab| {
+            vics.is_none_or(|vics| vics == (lab.vics > 0))
+                && applies(lab)
+                && (!lab.exclusive || differs_in_exclusive_mode(name))
+        });
         Trial::test(name, move || match lab {
             Some(lab) if name == usnic_faults::UNPLUG.0 => test(lab),
             Some(lab) => host::unchanged_by(|| test(lab)),
             None => Ok(()),
         })
-        .with_ignored_flag(!runs)
+        .with_ignored_flag(!runs || !is_wanted(name))
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// A list of names, or parts of them, with commas (`NICDOCK_LAB_ONLY`): libtest's filter knows one only.
+fn is_wanted(name: &str) -> bool {
+    std::env::var("NICDOCK_LAB_ONLY").is_ok_and(|list| list.split(',').any(|part| name.contains(part)))
+        || std::env::var_os("NICDOCK_LAB_ONLY").is_none()
+}
+
+/// The tests that are worth repeating where the RDMA device moves; the others do not touch it.
+fn differs_in_exclusive_mode(name: &str) -> bool {
+    let tests = [exclusive::TESTS, isolation::TESTS, probing::TESTS, sharing::TESTS];
+    tests.concat().iter().any(|(test, ..)| *test == name)
 }

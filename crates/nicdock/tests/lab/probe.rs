@@ -1,6 +1,10 @@
 //! This program as an attacker inside a container (`lab --probe WHAT …`).
 #![allow(unsafe_code)]
 
+mod entry;
+mod listen;
+mod mpi;
+
 use std::process::ExitCode;
 
 /// Prints `open` or the errno's name of what it tried.
@@ -10,6 +14,13 @@ pub fn run(args: &[String]) -> ExitCode {
         ["socket", domain, kind, protocol] => {
             system_call(libc::SYS_socket, [number(domain), number(kind), number(protocol)])
         }
+        ["x32", call, a, b, c] => entry::x32(number(call), [number(a), number(b), number(c)]),
+        ["i386", call, a, b, c] => entry::i386(number(call), [number(a), number(b), number(c)]),
+        ["socketcall", domain, kind, protocol] => {
+            entry::socketcall([number(domain), number(kind), number(protocol)])
+        }
+        ["listen", ref words @ ..] => return end("listen", &listen::run(words)),
+        ["mpi"] => return end("mpi", &mpi::run()),
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),
@@ -20,6 +31,17 @@ pub fn run(args: &[String]) -> ExitCode {
         Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
     }
     ExitCode::SUCCESS
+}
+
+/// Of what prints its own answers.
+fn end(what: &str, result: &std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{what}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn number(text: &str) -> i64 {

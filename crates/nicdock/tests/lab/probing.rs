@@ -22,7 +22,7 @@ pub const TESTS: &[Test] = &[
     ("probe_says_that_no_memory_may_be_pinned", memlock, |_| true),
     ("a_node_that_may_not_be_opened_is_told_with_its_mode", private_node, |_| true),
     ("a_missing_node_is_told", missing_node, |_| true),
-    ("a_device_of_another_rdma_namespace_is_told", exclusive, |_| true),
+    ("a_device_of_another_rdma_namespace_is_told", exclusive, |lab| !lab.exclusive),
 ];
 
 const STEPS: [&str; 14] = [

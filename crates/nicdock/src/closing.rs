@@ -1,0 +1,77 @@
+//! What closes a container, by name, so that the lab can leave one out and prove that the audit finds the hole.
+//!
+//! Only with the feature `leave-open`, which no release has, does the environment have a say; else every closing is made.
+
+/// One closing. The places that make it ask [`Closing::is_left_open`] just there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// /sys is composed, not mounted whole
+    View,
+    /// /proc shows what is kept only
+    ProcCovers,
+    /// /proc/sys is read-only
+    ProcSys,
+    /// the cgroup's lists of RDMA devices are covered
+    CgroupFiles,
+    /// /dev/infiniband has the container's own nodes only
+    Nodes,
+    /// The device cgroup refuses every other device
+    DeviceCgroup,
+    /// the root file system has no device nodes
+    RootNodev,
+    /// seccomp looks at the family and protocol of sockets
+    SeccompSockets,
+    /// seccomp refuses io_uring
+    SeccompIoUring,
+    /// seccomp refuses new namespaces and mounts
+    SeccompNamespaces,
+    /// seccomp refuses the kernel's log
+    SeccompLog,
+    /// seccomp knows no system calls but the machine's own
+    SeccompArchitectures,
+    /// seccomp altogether
+    Seccomp,
+    /// a BPF program decides about sockets
+    SocketProgram,
+    /// the rdma cgroup gives nothing of foreign devices
+    RdmaCgroup,
+    /// the program has podman's capabilities only
+    Capabilities,
+    /// set-user-ID files give nothing
+    NoNewPrivileges,
+    /// what was promised is compared with what there is
+    Verify,
+}
+
+/// Every closing by its name in `NICDOCK_LEAVE_OPEN`, a list with commas.
+const NAMES: [(&str, Closing); 18] = [
+    ("view", Closing::View),
+    ("proc-covers", Closing::ProcCovers),
+    ("proc-sys", Closing::ProcSys),
+    ("cgroup-files", Closing::CgroupFiles),
+    ("nodes", Closing::Nodes),
+    ("device-cgroup", Closing::DeviceCgroup),
+    ("root-nodev", Closing::RootNodev),
+    ("seccomp-sockets", Closing::SeccompSockets),
+    ("seccomp-io-uring", Closing::SeccompIoUring),
+    ("seccomp-namespaces", Closing::SeccompNamespaces),
+    ("seccomp-log", Closing::SeccompLog),
+    ("seccomp-architectures", Closing::SeccompArchitectures),
+    ("seccomp", Closing::Seccomp),
+    ("socket-program", Closing::SocketProgram),
+    ("rdma-cgroup", Closing::RdmaCgroup),
+    ("capabilities", Closing::Capabilities),
+    ("no-new-privileges", Closing::NoNewPrivileges),
+    ("verify", Closing::Verify),
+];
+
+impl Closing {
+    /// Whether the environment names it; never in a release.
+    pub fn is_left_open(self) -> bool {
+        cfg!(feature = "leave-open") && listed().split(',').any(|name| NAMES.contains(&(name, self)))
+    }
+}
+
+fn listed() -> String {
+    std::env::var("NICDOCK_LEAVE_OPEN").unwrap_or_default()
+}

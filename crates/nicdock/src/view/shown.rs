@@ -1,0 +1,22 @@
+//! What a container has, by name, in its own network namespace.
+
+/// What a container has; everything else is foreign.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    pub netdevs: Vec<String>,
+    pub rdma_devices: Vec<String>,
+    /// Node names: `uverbs0`, `umad0`, `issm0`, `rdma_cm`.
+    pub nodes: Vec<String>,
+    /// PCI functions with the bridges above them, as addresses.
+    pub functions: Vec<String>,
+    pub bridges: Vec<String>,
+    /// Also show the functions' registers and configuration space ([`super::device::REGISTERS`]).
+    pub registers: bool,
+}
+
+impl Shown {
+    /// The nodes whose names begin with `prefix`.
+    pub fn nodes_of<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a String> {
+        self.nodes.iter().filter(move |name| name.starts_with(prefix))
+    }
+}

@@ -6,6 +6,7 @@ use nicdock_fuzzing::check;
 
 use super::{bundle, mountinfo};
 use crate::request::{Memlock, NetdevMode, RdmaLimits, Request, Root, User};
+use crate::view::Profile;
 
 fn folder(target: &str) -> String {
     format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
@@ -31,7 +32,7 @@ fn request() -> Request {
         take_in_use: false,
         umad: false,
         rdma_cm: false,
-        view: crate::view::Profile::Nic,
+        view: Profile::Nic,
         registers: false,
         families: Vec::new(),
         userns: false,
@@ -49,7 +50,14 @@ fn bundles() {
             return;
         }
         assert!(matches!(request.root, Root::Directory(_)));
-        assert!(!request.weaken && !request.umad && request.extra_capabilities.is_empty());
+        assert!(
+            !request.weaken && !request.umad && !request.rdma_cm && !request.registers && !request.userns
+        );
+        assert!(
+            request.view == Profile::Nic
+                && request.families.is_empty()
+                && request.extra_capabilities.is_empty()
+        );
         for volume in &request.volumes {
             assert!(volume.read_only, "{volume:?}");
             volume.check().expect("a volume that a command line could ask for");

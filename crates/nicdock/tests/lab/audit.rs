@@ -63,7 +63,8 @@ const AWAITED: &[&str] = &[
 ];
 
 /// What a probe may call missing, each having checked it: the beginnings of its evidence.
-const PRECONDITIONS: [&str; 12] = [
+const PRECONDITIONS: [&str; 13] = [
+    "no hierarchy of cgroup version 1 is in use",
     "EPROTONOSUPPORT: the kernel has no",
     "EAFNOSUPPORT: the kernel has no",
     "ENODEV: the kernel has no",
@@ -158,19 +159,51 @@ struct Controls {
     privileged: Report,
 }
 
+/// A machine on which there is something to find by every probe that can: other namespaces, control groups, file systems,
+/// read-only mounts to make writable.
+const PREPARATION: &str = "
+    for kind in debugfs:/sys/kernel/debug tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf pstore:/sys/fs/pstore; do
+        mount -t ${kind%%:*} none ${kind#*:} 2>/dev/null
+    done
+    for path in /proc/irq /sys/class/infiniband; do mount --bind $path $path && mount -o remount,bind,ro $path; done
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+        for one in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$one > /sys/fs/cgroup/cgroup.subtree_control; done
+        mkdir -p /sys/fs/cgroup/audit-control
+    fi
+    unshare -r -p -f -u -i -n -C -T -m sleep 3000 &
+    ip netns add audit-control && ip link add audit0 type veth peer name audit1 netns audit-control
+    sleep 1
+    nicdock-audit --target $1 --json
+    kill $!; ip link delete audit0; ip netns delete audit-control; rmdir /sys/fs/cgroup/audit-control 2>/dev/null
+    ";
+
 fn make_controls() -> Result<Controls, Failed> {
-    let target = "/tmp/audit-target.json";
-    std::fs::write(target, succeed(&["audit", "--show-target"])?)?;
-    let run = |before: &[&str]| {
-        let mut words = before.to_vec();
-        words.extend(["nicdock-audit", "--target", target, "--json"]);
-        report(&Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?)
+    let (plan, target) = ("/tmp/audit-plan.json", "/tmp/audit-target.json");
+    let request = ["plan", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--json", "--", "true"];
+    std::fs::write(plan, succeed(&request)?)?;
+    std::fs::write(target, succeed(&["audit", "--plan", plan, "--show-target"])?)?;
+    let run = |words: &[&str]| {
+        let output = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
+        let _ = std::fs::write(format!("/lab/control-{}.json", words.len()), &output.stdout);
+        report(&output)
     };
-    Ok(Controls {
-        plain: run(&["unshare", "-n", "-m", "-p", "-f", "-u", "-i", "--mount-proc"])?,
-        // All nodes, all processes, all mounts of the host; a network namespace of its own.
-        privileged: run(&["unshare", "-n"])?,
-    })
+    let plain = [
+        "unshare",
+        "-n",
+        "-m",
+        "-p",
+        "-f",
+        "-u",
+        "-i",
+        "--mount-proc",
+        "nicdock-audit",
+        "--target",
+        target,
+        "--json",
+    ];
+    // The host's network, nodes, processes and mounts, and every capability.
+    let privileged = ["unshare", "-m", "sh", "-c", PREPARATION, "sh", target];
+    Ok(Controls { plain: run(&plain)?, privileged: run(&privileged)? })
 }
 
 fn cached_controls() -> Result<&'static Controls, Failed> {

@@ -5,33 +5,38 @@ use std::path::{Path, PathBuf};
 
 use crate::probe::{Finding, Probe};
 
-/// Files by which a container frees itself, of either version.
-const FILES: [&str; 18] = [
-    "cgroup.procs",
-    "cgroup.threads",
-    "cgroup.subtree_control",
-    "cgroup.freeze",
-    "cgroup.kill",
-    "cgroup.clone_children",
-    "tasks",
-    "release_agent",
-    "notify_on_release",
-    "devices.allow",
-    "devices.deny",
-    "rdma.max",
-    "memory.max",
-    "memory.limit_in_bytes",
-    "pids.max",
-    "cpu.max",
-    "cpuset.cpus",
-    "io.max",
+/// Files by which a container frees itself, and whether only version 1 has them.
+const FILES: [(&str, bool); 18] = [
+    ("cgroup.procs", false),
+    ("cgroup.threads", false),
+    ("cgroup.subtree_control", false),
+    ("cgroup.freeze", false),
+    ("cgroup.kill", false),
+    ("cgroup.clone_children", true),
+    ("tasks", true),
+    ("release_agent", true),
+    ("notify_on_release", true),
+    ("devices.allow", true),
+    ("devices.deny", true),
+    ("rdma.max", false),
+    ("memory.max", false),
+    ("memory.limit_in_bytes", true),
+    ("pids.max", false),
+    ("cpu.max", false),
+    ("cpuset.cpus", false),
+    ("io.max", false),
 ];
 
 pub fn probes() -> Vec<Probe> {
     let mut probes: Vec<Probe> = FILES
         .into_iter()
-        .map(|file| {
+        .map(|(file, is_old)| {
             Probe::new(format!("cgroup.write.{}", file.replace('.', "_")), move |_| {
+                if is_old && !has_version_1() {
+                    return Finding::not_applicable(
+                        "no hierarchy of cgroup version 1 is in use (by /proc/self/cgroup)",
+                    );
+                }
                 let found = find(file);
                 let writable = found.iter().find(|path| OpenOptions::new().write(true).open(path).is_ok());
                 match writable {
@@ -97,4 +102,10 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
+}
+
+/// Its hierarchies have numbers other than 0 (cgroups(7)).
+fn has_version_1() -> bool {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    text.is_empty() || text.lines().any(|line| !line.starts_with("0:"))
 }

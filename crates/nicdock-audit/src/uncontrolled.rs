@@ -10,7 +10,7 @@ const WAY_OUT: &str = "a mistake of an engine's that no control makes";
 const NO_RECORD: &str = "the lab's machine keeps no such record";
 
 /// The beginning and the end of an id, and the reason.
-pub const UNCONTROLLED: [(&str, &str, &str); 88] = [
+pub const UNCONTROLLED: &[(&str, &str, &str)] = &[
     ("sys.block", "", NO_SUCH_WORDS),
     ("sys.bus.acpi", "", NO_SUCH_WORDS),
     ("sys.bus.auxiliary", "", NO_SUCH_WORDS),
@@ -49,6 +49,14 @@ pub const UNCONTROLLED: [(&str, &str, &str); 88] = [
     ("sys.kernel.mm", "", NO_SUCH_WORDS),
     ("sys.kernel.security", "", NO_SUCH_WORDS),
     ("sys.kernel.slab", "", NO_SUCH_WORDS),
+    ("sys.class.misc", "", NO_SUCH_WORDS),
+    ("sys.kernel.debug", "", NO_SUCH_WORDS),
+    ("sys.kernel.tracing", "", NO_SUCH_WORDS),
+    ("sys.module", "", NO_SUCH_WORDS),
+    ("proc.words.bus", "", NO_SUCH_WORDS),
+    ("proc.words.kind.rdma_device", "", NO_SUCH_WORDS),
+    ("proc.words.kind.node", "", NO_SUCH_WORDS),
+    ("proc.words.kind.address", "", NO_SUCH_WORDS),
     ("sys.walk", "", MEASURE),
     ("proc.walk", "", MEASURE),
     ("proc.words.acpi", "", NO_SUCH_WORDS),
@@ -67,14 +75,13 @@ pub const UNCONTROLLED: [(&str, &str, &str); 88] = [
     ("proc.words.kind.number", "", NO_SUCH_WORDS),
     ("proc.words.kind.serial", "", NO_SUCH_WORDS),
     ("proc.config.gz", "", NOT_HERE),
-    ("proc.diskstats", "", NOT_HERE),
-    ("proc.partitions", "", NOT_HERE),
     ("proc.locks", "", NOT_HERE),
     ("proc.mdstat", "", NOT_HERE),
     ("proc.sched_debug", "", NOT_HERE),
     ("proc.asound.folder", "", NOT_HERE),
     ("proc.scsi.folder", "", NOT_HERE),
     ("proc.self.cgroup.host", "", "the controls are in the root cgroup"),
+    ("route.devlink", "", NOT_HERE),
     ("route.vf_info", "", "the lab's NICs have no VFs"),
     ("route.give_away", "", "the first process is in the controls' own network namespace"),
     ("route.links_of_netns_id.", "", "the controls know one other network namespace by number, 0"),
@@ -85,16 +92,6 @@ pub const UNCONTROLLED: [(&str, &str, &str); 88] = [
     ("mount.", ".cgroup.mounts", "a copy of the cgroup file system names no NIC"),
     ("filesystem.", ".userns", INITIAL_ONLY),
     ("escape.", "", WAY_OUT),
-    (
-        "process.setns.cgroup",
-        "",
-        "setns(2) into it needs CAP_SYS_ADMIN there, and succeeds only where the process is ours",
-    ),
-    (
-        "cgroup.rdma.foreign",
-        "",
-        "rdma.max has a line for a device only once somebody in the cgroup has used it",
-    ),
     ("sysctl.kernel.hotplug", "", NOT_HERE),
     ("sysctl.trigger.binfmt_misc.register", "", NOT_HERE),
     ("sysctl.trigger.kernel.uevent_helper", "", NOT_HERE),

@@ -156,8 +156,10 @@ impl Walker<'_> {
         let without: &[Kind] = if of_the_network { &[Kind::Address] } else { &[] };
         let Some((kind, word)) = self.words.find(text, without) else { return };
         let path = path.display().to_string();
-        let parts: Vec<&str> = path.splitn(5, '/').collect();
-        let place_of = parts[..parts.len().min(4)].join("/");
+        let parts: Vec<&str> = path.splitn(6, '/').collect();
+        // A bus has its drivers beside its devices.
+        let depth = if path.starts_with("/sys/bus") { 5 } else { 4 };
+        let place_of = parts[..parts.len().min(depth)].join("/");
         let count = self.per_place.entry((place_of, kind)).or_default();
         *count += 1;
         if *count <= HITS_A_PLACE {

@@ -27,6 +27,15 @@ pub fn probes() -> Vec<Probe> {
         .collect()
 }
 
+/// `fstat()` of /proc/kmsg says no size either; but a procfs is none of the file systems that hold something empty.
+fn is_empty_file(file: &std::os::fd::OwnedFd) -> bool {
+    /// `PROC_SUPER_MAGIC` (include/uapi/linux/magic.h)
+    const PROC: i64 = 0x9fa0;
+    let is_file = rustix::fs::fstat(file)
+        .is_ok_and(|stat| stat.st_size == 0 && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    is_file && rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type != PROC)
+}
+
 /// A record is open if it has a foreign word: an image may bring files of such names.
 fn look(path: &str, words: &crate::words::Words) -> Finding {
     if let Ok(entries) = fs::read_dir(path) {
@@ -40,8 +49,8 @@ fn look(path: &str, words: &crate::words::Words) -> Finding {
     }
     match crate::kernel::node::open(path, rustix::fs::OFlags::RDONLY) {
         Err(errno) => Finding::closed(format!("open({path}): {errno}")),
-        Ok(file) if path.ends_with("kmsg") => {
-            drop(file);
+        // An empty file may have been put in its place; the log itself is there as soon as it can be opened.
+        Ok(file) if path.ends_with("kmsg") && !is_empty_file(&file) => {
             Finding::open(format!("open({path}): succeeded"))
         }
         Ok(file) => {

@@ -35,10 +35,20 @@ pub fn copy(directory: impl AsFd, path: &str) -> io::Result<OwnedFd> {
     Ok(open_tree(directory, path, flags)?)
 }
 
-/// Mounts a detached mount on the directory or file open as `target` (move_mount(2)).
+/// Mounts a detached mount, or moves one that is mounted elsewhere in this mount namespace, on the directory or file open as `target` (move_mount(2)).
 pub fn attach(detached: &OwnedFd, target: impl AsFd) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(move_mount(detached, "", target, "", flags)?)
+}
+
+/// Makes the mount open as `root` the root of this mount namespace, for every process in it, and unmounts the one before, open
+/// as `old` (pivot_root(2), with both names the same folder).
+pub fn pivot(root: &OwnedFd, old: &OwnedFd) -> io::Result<()> {
+    rustix::process::fchdir(root)?;
+    rustix::process::pivot_root(".", ".")?;
+    rustix::process::fchdir(old)?;
+    rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH)?;
+    Ok(rustix::process::chdir("/")?)
 }
 
 /// `struct mount_attr` (include/uapi/linux/mount.h).

@@ -26,14 +26,27 @@ pub struct Program {
     supervisor: Rc<Process>,
     /// What the plan promised of the process itself.
     promised: Rc<Promise>,
+    /// Entered last: when libcontainer would, the container's own root is not there yet.
+    workdir: Option<String>,
     env: Rc<RefCell<Vec<CString>>>,
     /// Becomes the audit instead of a file of the container's.
     audit: Option<Rc<Audit>>,
 }
 
 impl Program {
-    pub fn new(supervisor: Process, promised: Promise, audit: Option<Rc<Audit>>) -> Self {
-        Self { supervisor: Rc::new(supervisor), promised: Rc::new(promised), env: Rc::default(), audit }
+    pub fn new(
+        supervisor: Process,
+        promised: Promise,
+        workdir: Option<String>,
+        audit: Option<Rc<Audit>>,
+    ) -> Self {
+        Self {
+            supervisor: Rc::new(supervisor),
+            promised: Rc::new(promised),
+            workdir,
+            env: Rc::default(),
+            audit,
+        }
     }
 }
 
@@ -58,6 +71,15 @@ impl Executor for Program {
             let _ = writeln!(
                 io::stderr(),
                 "nicdock: verifying the program's process: {difference}; it is not started"
+            );
+            std::process::exit(125);
+        }
+        if let Some(folder) = &self.workdir
+            && let Err(error) = std::env::set_current_dir(folder)
+        {
+            let _ = writeln!(
+                io::stderr(),
+                "nicdock: entering the working directory {folder}: {error}, in the container"
             );
             std::process::exit(125);
         }

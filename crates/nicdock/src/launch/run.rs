@@ -101,7 +101,7 @@ fn attempt(
     }
     ledger.journal(&plan.name, ENTER, None)?;
     timings.mark("prepare");
-    let mut worker = Worker::start(plan, &staging.volumes, host, signals)?;
+    let mut worker = Worker::start(plan, &staging.prepared, host, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
     let watch = Watch::start(plan, handle).map_err(inside)?;
     let config = spec::spec(plan, &staging);
@@ -111,7 +111,12 @@ fn attempt(
     let console = plan.container.terminal.then(|| staging.folder.join("console.sock"));
     let listener = console.as_ref().map(UnixListener::bind).transpose().map_err(inside)?;
     let builder = ContainerBuilder::new(plan.name.clone(), SyscallType::default())
-        .with_executor(Program::new(supervisor, Promise::of(plan), audit.cloned()))
+        .with_executor(Program::new(
+            supervisor,
+            Promise::of(plan),
+            plan.container.workdir.clone(),
+            audit.cloned(),
+        ))
         .with_console_socket(console)
         .with_root_path(Path::new(STATE).join("containers"));
     if plan.container.userns {

@@ -7,7 +7,7 @@ use super::staging::Staging;
 use crate::closing::Closing;
 use crate::phases::cgroup;
 use crate::plan::{Plan, capabilities};
-use crate::request::{Memlock, Root};
+use crate::request::Memlock;
 
 /// Users and groups of a user namespace; the same numbers inside and outside, so that a root file system needs no change.
 const MAPPED_USERS: u32 = 65536;
@@ -40,14 +40,14 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
             "user": { "uid": container.user.uid, "gid": container.user.gid },
             "args": container.command,
             "env": environment(plan),
-            "cwd": container.workdir.as_deref().unwrap_or("/"),
+            "cwd": "/",
             "noNewPrivileges": !Closing::NoNewPrivileges.is_left_open(),
             "capabilities": {
                 "bounding": capabilities, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
             },
             "rlimits": [{ "type": "RLIMIT_MEMLOCK", "soft": memlock, "hard": memlock }],
         },
-        "mounts": mounts(plan),
+        "mounts": mounts(),
         "linux": {
             "namespaces": namespaces,
             "uidMappings": mappings,
@@ -85,9 +85,9 @@ fn environment(plan: &Plan) -> Vec<String> {
 
 /// What libcontainer mounts; the volumes, and what is in /sys, /proc and /dev/infiniband, come later, by descriptor
 /// (`phases/enter.rs`).
-fn mounts(plan: &Plan) -> Vec<Value> {
+fn mounts() -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
-    let mut mounts = vec![
+    vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=1m"]),
         mount(
@@ -97,11 +97,5 @@ fn mounts(plan: &Plan) -> Vec<Value> {
         ),
         mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        mount("/sys", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755", "size=4m"]),
-    ];
-    if plan.container.root == Root::Host {
-        mounts.push(mount("/run", "tmpfs", &["nosuid", "nodev", "mode=755"]));
-        mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]));
-    }
-    mounts
+    ]
 }

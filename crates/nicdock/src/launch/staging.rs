@@ -13,18 +13,20 @@ use super::volume;
 use crate::closing::Closing;
 use crate::kernel::mount;
 use crate::lease::STATE;
+use crate::phases::enter::Prepared;
 use crate::plan::Plan;
 use crate::request::Root;
 
-/// `/run/nicdock/bundles/NAME`: config.json and the mount point of the root; and the volumes, mounted nowhere yet.
+/// `/run/nicdock/bundles/NAME`: config.json, and an empty root in which libcontainer makes /proc and /dev. It works by path, so
+/// it never sees the container's own root, which others may be able to write: that is exchanged for the empty one later, by
+/// descriptor (`phases/enter.rs`).
 pub struct Staging {
     pub folder: PathBuf,
-    /// As the plan has them.
-    pub volumes: Vec<OwnedFd>,
+    pub prepared: Prepared,
 }
 
 impl Staging {
-    /// Mounts everything below a folder of its own. The caller is in a private mount namespace: the kernel unmounts
+    /// Mounts what must be below a folder of its own. The caller is in a private mount namespace: the kernel unmounts
     /// it all when the last process in there ends.
     pub fn prepare(plan: &Plan) -> Result<Self, LaunchError> {
         let folder = folder(&plan.name);
@@ -32,63 +34,62 @@ impl Staging {
         for path in [folder.join("rootfs"), folder.join("memory")] {
             fs::create_dir_all(&path).map_err(|e| LaunchError::path(&path, e))?;
         }
-        let mut this = Self { folder, volumes: Vec::new() };
-        match &plan.container.root {
-            Root::Host => this.mount_host_root()?,
-            Root::Directory(path) | Root::Bundle(path) => this.mount_directory(path)?,
-        }
-        for volume in &plan.container.volumes {
-            this.volumes.push(volume::copy(volume)?);
-        }
-        Ok(this)
+        let empty = mount::detached("tmpfs", &[("mode", Some("755")), ("size", Some("64k"))], NO_PROGRAMS)
+            .and_then(|empty| attach(&empty, &folder.join("rootfs")));
+        empty.map_err(|e| LaunchError::path(folder.join("rootfs"), e))?;
+        let root = match &plan.container.root {
+            Root::Host => host_root(&folder.join("memory"))?,
+            Root::Directory(path) | Root::Bundle(path) => directory(path)?,
+        };
+        let volumes = plan.container.volumes.iter().map(volume::copy).collect::<Result<_, _>>()?;
+        Ok(Self { folder, prepared: Prepared { root, volumes } })
     }
 
     pub fn rootfs(&self) -> PathBuf {
         self.folder.join("rootfs")
     }
-
-    fn mount_directory(&self, path: &Path) -> Result<(), LaunchError> {
-        let fail = |e: io::Error| LaunchError::path(path, e);
-        let root = mount::open_host_path(path).map_err(fail)?;
-        let mode = rustix::fs::fstat(&root).map_err(|e| fail(e.into()))?.st_mode;
-        if !rustix::fs::FileType::from_raw_mode(mode).is_dir() {
-            return Err(LaunchError::path(
-                path,
-                "is no directory: --rootfs takes an unpacked root file system",
-            ));
-        }
-        volume::check_kind(&root, path)?;
-        // The host's / holds it too: --host-root shows that one safely.
-        volume::check_state(&root, path)?;
-        check_mount_points(&root, path)?;
-        let copy = mount::copy(&root, "").map_err(fail)?;
-        mount::restrict(copy.as_fd(), root_attributes()).map_err(fail)?;
-        self.attach(&copy, "rootfs").map_err(fail)
-    }
-
-    /// The host's `/` below a writable layer in memory. An overlay shows no mounts of its lower layer, so the host's
-    /// /run, /proc, /sys and /dev are not in it.
-    fn mount_host_root(&self) -> Result<(), LaunchError> {
-        let memory = self.folder.join("memory");
-        let fail = |e: io::Error| LaunchError::path(&memory, format!("making a writable layer over /: {e}"));
-        let attrs = root_attributes();
-        let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
-        for name in ["upper", "work"] {
-            rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
-        }
-        self.attach(&layer, "memory").map_err(fail)?;
-        // By names in the current folder: the kernel shows them to the container as they are given (mountinfo).
-        let options = [("lowerdir", Some("/")), ("upperdir", Some("upper")), ("workdir", Some("work"))];
-        let root = in_folder(&memory, || mount::detached("overlay", &options, attrs)).map_err(fail)?;
-        self.attach(&root, "rootfs").map_err(fail)
-    }
-
-    fn attach(&self, detached: &OwnedFd, place: &str) -> io::Result<()> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let place = rustix::fs::open(self.folder.join(place), flags, Mode::empty())?;
-        mount::attach(detached, place)
-    }
 }
+
+/// A copy of a directory's mount, mounted nowhere.
+fn directory(path: &Path) -> Result<OwnedFd, LaunchError> {
+    let fail = |e: io::Error| LaunchError::path(path, e);
+    let root = mount::open_host_path(path).map_err(fail)?;
+    let mode = rustix::fs::fstat(&root).map_err(|e| fail(e.into()))?.st_mode;
+    if !rustix::fs::FileType::from_raw_mode(mode).is_dir() {
+        return Err(LaunchError::path(path, "is no directory: --rootfs takes an unpacked root file system"));
+    }
+    volume::check_kind(&root, path)?;
+    // The host's / holds it too: --host-root shows that one safely.
+    volume::check_state(&root, path)?;
+    check_mount_points(&root, path)?;
+    let copy = mount::copy(&root, "").map_err(fail)?;
+    mount::restrict(copy.as_fd(), root_attributes()).map_err(fail)?;
+    Ok(copy)
+}
+
+/// The host's `/` below a writable layer in memory, mounted nowhere. An overlay shows no mounts of its lower layer, so the
+/// host's /run, /proc, /sys and /dev are not in it.
+fn host_root(memory: &Path) -> Result<OwnedFd, LaunchError> {
+    let fail = |e: io::Error| LaunchError::path(memory, format!("making a writable layer over /: {e}"));
+    let attrs = root_attributes();
+    let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
+    for name in ["upper", "work"] {
+        rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
+    }
+    attach(&layer, memory).map_err(fail)?;
+    // By names in the current folder: the kernel shows them to the container as they are given (mountinfo).
+    let options = [("lowerdir", Some("/")), ("upperdir", Some("upper")), ("workdir", Some("work"))];
+    in_folder(memory, || mount::detached("overlay", &options, attrs)).map_err(fail)
+}
+
+fn attach(detached: &OwnedFd, place: &Path) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    mount::attach(detached, rustix::fs::open(place, flags, Mode::empty())?)
+}
+
+const NO_PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// No device node of the root can be opened.
 fn root_attributes() -> MountAttrFlags {

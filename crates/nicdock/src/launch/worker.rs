@@ -2,7 +2,6 @@
 //! and the container is created at the same time.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,6 +13,7 @@ use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
 use crate::lease::Holder;
+use crate::phases::enter::Prepared;
 use crate::phases::{Doing, PhaseError, enter, network, verify};
 use crate::plan::Plan;
 
@@ -29,7 +29,7 @@ impl Worker {
     /// `host` is the container whose network namespace is shared; without it there will be a new one.
     pub fn start(
         plan: &Plan,
-        volumes: &[OwnedFd],
+        prepared: &Prepared,
         host: Option<&Holder>,
         signals: &Signals,
     ) -> Result<Self, LaunchError> {
@@ -39,7 +39,7 @@ impl Worker {
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, volumes, host, &mut stream) {
+            match work(plan, prepared, host, &mut stream) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -111,7 +111,7 @@ impl Worker {
 /// What the child does.
 fn work(
     plan: &Plan,
-    volumes: &[OwnedFd],
+    prepared: &Prepared,
     host: Option<&Holder>,
     stream: &mut BufReader<UnixStream>,
 ) -> Result<(), PhaseError> {
@@ -134,7 +134,7 @@ fn work(
     let mut line = String::new();
     stream.read_line(&mut line).doing(|| "listening to the launcher".into())?;
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-    let entered = enter::compose(plan, volumes, init.doing(|| "listening to the launcher".into())?)?;
+    let entered = enter::compose(plan, prepared, init.doing(|| "listening to the launcher".into())?)?;
     if !Closing::Verify.is_left_open() {
         verify::verify(plan, entered)?;
     }

@@ -12,10 +12,19 @@ use super::{Doing, PhaseError, verify};
 use crate::closing::Closing;
 use crate::kernel::{mount, netns};
 use crate::plan::Plan;
+use crate::request::Root;
 use crate::view::{self, Brought, Shown};
 
 /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// What was prepared on the host: mounts that are mounted nowhere yet.
+pub struct Prepared {
+    /// The container's root file system.
+    pub root: OwnedFd,
+    /// As the plan has them.
+    pub volumes: Vec<OwnedFd>,
+}
 
 /// What the container has now, to be compared with what was promised.
 pub struct Entered {
@@ -26,7 +35,7 @@ pub struct Entered {
 
 /// Enters the mount namespace of `init` (the caller is in its network namespace) and composes its file system: `volumes`,
 /// copies of the plan's, then /dev, /proc and /sys.
-pub fn compose(plan: &Plan, volumes: &[OwnedFd], init: u32) -> Result<Entered, PhaseError> {
+pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, PhaseError> {
     let given = given_nodes(&plan.grants)?;
     let shown = shown(plan, &given);
     let nodes = if Closing::Nodes.is_left_open() { every_node()? } else { given };
@@ -36,14 +45,15 @@ pub fn compose(plan: &Plan, volumes: &[OwnedFd], init: u32) -> Result<Entered, P
     let brought = Brought::for_process(init).doing(|| "copying the host's sysfs and cgroups".into())?;
     netns::enter_mounts_of(init)
         .doing(|| format!("entering the mount namespace of the container (process {init})"))?;
-    let root = open_root()?;
-    for (volume, copy) in plan.container.volumes.iter().zip(volumes) {
-        mount_volume(&root, &volume.destination, copy)?;
+    let root = &prepared.root;
+    exchange_root(root, plan.container.root == Root::Host)?;
+    for (volume, copy) in plan.container.volumes.iter().zip(&prepared.volumes) {
+        mount_volume(root, &volume.destination, copy)?;
     }
     if !nodes.is_empty() {
-        mount_nodes(&root, plan, &nodes)?;
+        mount_nodes(root, plan, &nodes)?;
     }
-    let sys = open_tmpfs(&root, "/sys")?;
+    let sys = open_tmpfs(root, "/sys")?;
     let failed =
         |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
     view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(failed)?;
@@ -108,9 +118,34 @@ fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<(), 
     mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)
 }
 
-fn open_root() -> Result<OwnedFd, PhaseError> {
+/// Makes the container's own root its root, instead of the empty one in which its process was made, and takes /proc and /dev
+/// along. No link is followed, and nothing is looked up twice: others may be able to write that root meanwhile.
+fn exchange_root(root: &OwnedFd, in_memory: bool) -> Result<(), PhaseError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(|| "opening the container's root".into())
+    let what = || "entering the container's root".to_owned();
+    let empty = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(what)?;
+    mount::attach(root, mount::make_folders(&empty, "root").doing(what)?).doing(what)?;
+    for name in ["proc", "dev"] {
+        let what = || format!("moving /{name} into the container's root");
+        let mounted = mount::open_inside(&empty, name, flags).doing(what)?;
+        mount::attach(&mounted, mount::make_folders(root, name).doing(what)?).doing(what)?;
+    }
+    let memory = |name: &str, options: &[(&str, Option<&str>)], attributes| {
+        let what = || format!("mounting an empty file system on /{name}");
+        let detached = mount::detached("tmpfs", options, attributes).doing(what)?;
+        mount::attach(&detached, mount::make_folders(root, name).doing(what)?).doing(what)
+    };
+    let no_programs = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    memory(
+        "sys",
+        &[("mode", Some("755")), ("size", Some("4m"))],
+        no_programs | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+    )?;
+    if in_memory {
+        memory("run", &[("mode", Some("755"))], no_programs)?;
+        memory("tmp", &[("mode", Some("1777"))], no_programs)?;
+    }
+    mount::pivot(root, &empty).doing(what)
 }
 
 /// Opens a folder of the container that must be a file system of nicdock's own making, not of the image's.

@@ -141,10 +141,10 @@ const PREPARATION: &str = "
     ";
 
 fn make_controls() -> Result<Controls, Failed> {
-    let (plan, target) = ("/tmp/audit-plan.json", "/tmp/audit-target.json");
+    let (planned, target) = ("/tmp/audit-plan.json", "/tmp/audit-target.json");
     let request = ["plan", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--json", "--", "true"];
-    std::fs::write(plan, succeed(&request)?)?;
-    std::fs::write(target, succeed(&["audit", "--plan", plan, "--show-target"])?)?;
+    std::fs::write(planned, succeed(&request)?)?;
+    std::fs::write(target, succeed(&["audit", "--plan", planned, "--show-target"])?)?;
     let run = |words: &[&str]| {
         let output = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
         report(&output)

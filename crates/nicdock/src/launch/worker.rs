@@ -136,7 +136,7 @@ fn work(
     let init = line.trim().parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
     let entered = enter::compose(plan, prepared, init.doing(|| "listening to the launcher".into())?)?;
     if !Closing::Verify.is_left_open() {
-        verify::verify(plan, entered)?;
+        verify::verify(plan, &entered)?;
     }
     say(stream, "verified")
 }

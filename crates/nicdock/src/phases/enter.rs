@@ -1,8 +1,8 @@
 //! What is done in the container's namespaces, from outside, before its program starts: volumes, nodes and view.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
@@ -29,8 +29,8 @@ pub struct Prepared {
 /// What the container has now, to be compared with what was promised.
 pub struct Entered {
     pub shown: Shown,
-    /// `/proc/PID/mountinfo` of the container's first process, opened where that process can be seen.
-    pub mounts: File,
+    /// `/proc/PID` of the container's first process, opened where that process can be seen.
+    pub process: OwnedFd,
 }
 
 /// Enters the mount namespace of `init` (the caller is in its network namespace) and composes its file system: `volumes`,
@@ -40,8 +40,8 @@ pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, P
     let shown = shown(plan, &given);
     let nodes = if Closing::Nodes.is_left_open() { every_node()? } else { given };
     verify::namespaces(init, plan.container.userns)?;
-    let mounts = File::open(format!("/proc/{init}/mountinfo"))
-        .doing(|| format!("opening the list of mounts of process {init}"))?;
+    let process = mount::open_host_path(Path::new(&format!("/proc/{init}")))
+        .doing(|| format!("opening /proc/{init}"))?;
     let brought = Brought::for_process(init).doing(|| "copying the host's sysfs and cgroups".into())?;
     netns::enter_mounts_of(init)
         .doing(|| format!("entering the mount namespace of the container (process {init})"))?;
@@ -57,7 +57,7 @@ pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, P
     let failed =
         |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
     view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(failed)?;
-    Ok(Entered { shown, mounts })
+    Ok(Entered { shown, process })
 }
 
 /// What the view shows, by name.

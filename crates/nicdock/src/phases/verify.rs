@@ -7,19 +7,23 @@ pub use namespaces::check as namespaces;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
+
+use rustix::fs::OFlags;
 
 use super::enter::Entered;
 use super::{Doing, PhaseError};
+use crate::kernel::mount;
 use crate::kernel::rtnl::Rtnl;
 use crate::plan::Plan;
 use crate::view::{Profile, Shown};
 
 /// Compares; the caller is in the container's mount and network namespaces.
-pub fn verify(plan: &Plan, mut entered: Entered) -> Result<(), PhaseError> {
-    let mut lines = String::new();
-    entered.mounts.read_to_string(&mut lines).doing(|| "reading the container's mounts".into())?;
-    mounts::check(plan, &lines)?;
+pub fn verify(plan: &Plan, entered: &Entered) -> Result<(), PhaseError> {
+    // Opened now: what is listed is below the root that the process has when the list is opened.
+    let list = mount::open_inside(&entered.process, "mountinfo", OFlags::RDONLY)
+        .and_then(|list| io::read_to_string(fs::File::from(list)));
+    mounts::check(plan, &list.doing(|| "reading the container's mounts".into())?)?;
     let shown = &entered.shown;
     interfaces(shown)?;
     let with_lo = with_lo(&shown.netdevs);

@@ -191,7 +191,7 @@ fn make_controls() -> Result<Controls, Failed> {
         let output = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
         report(&output)
     };
-    let plain = [
+    let unshared = [
         "unshare",
         "-n",
         "-m",
@@ -207,7 +207,7 @@ fn make_controls() -> Result<Controls, Failed> {
     ];
     // The host's network, nodes, processes and mounts, and every capability.
     let privileged = ["unshare", "-m", "sh", "-c", PREPARATION, "sh", target];
-    Ok(Controls { plain: run(&plain)?, privileged: run(&privileged)? })
+    Ok(Controls { plain: run(&unshared)?, privileged: run(&privileged)? })
 }
 
 fn cached_controls() -> Result<&'static Controls, Failed> {

@@ -5,37 +5,52 @@ use std::path::{Path, PathBuf};
 
 use crate::probe::{Finding, Probe};
 
-/// Files by which a container frees itself, and whether only version 1 has them.
-const FILES: [(&str, bool); 18] = [
-    ("cgroup.procs", false),
-    ("cgroup.threads", false),
-    ("cgroup.subtree_control", false),
-    ("cgroup.freeze", false),
-    ("cgroup.kill", false),
-    ("cgroup.clone_children", true),
-    ("tasks", true),
-    ("release_agent", true),
-    ("notify_on_release", true),
-    ("devices.allow", true),
-    ("devices.deny", true),
-    ("rdma.max", false),
-    ("memory.max", false),
-    ("memory.limit_in_bytes", true),
-    ("pids.max", false),
-    ("cpu.max", false),
-    ("cpuset.cpus", false),
-    ("io.max", false),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+    Both,
+}
+
+/// Files by which a container frees itself, and which version has them.
+const FILES: [(&str, Version); 18] = [
+    ("cgroup.procs", Version::Both),
+    ("cgroup.threads", Version::Two),
+    ("cgroup.subtree_control", Version::Two),
+    ("cgroup.freeze", Version::Two),
+    ("cgroup.kill", Version::Two),
+    ("cgroup.clone_children", Version::One),
+    ("tasks", Version::One),
+    ("release_agent", Version::One),
+    ("notify_on_release", Version::One),
+    ("devices.allow", Version::One),
+    ("devices.deny", Version::One),
+    ("rdma.max", Version::Both),
+    ("memory.max", Version::Two),
+    ("memory.limit_in_bytes", Version::One),
+    ("pids.max", Version::Both),
+    ("cpu.max", Version::Two),
+    ("cpuset.cpus", Version::Both),
+    ("io.max", Version::Two),
 ];
 
 pub fn probes() -> Vec<Probe> {
     let mut probes: Vec<Probe> = FILES
         .into_iter()
-        .map(|(file, is_old)| {
+        .map(|(file, version)| {
             Probe::new(format!("cgroup.write.{}", file.replace('.', "_")), move |_| {
-                if is_old && !has_version_1() {
-                    return Finding::not_applicable(
-                        "no hierarchy of cgroup version 1 is in use (by /proc/self/cgroup)",
-                    );
+                match (version, has_version_1()) {
+                    (Version::One, false) => {
+                        return Finding::not_applicable(
+                            "no hierarchy of cgroup version 1 is in use (by /proc/self/cgroup)",
+                        );
+                    }
+                    (Version::Two, true) => {
+                        return Finding::not_applicable(
+                            "the controllers are in hierarchies of cgroup version 1 (by /proc/self/cgroup)",
+                        );
+                    }
+                    _ => {}
                 }
                 let found = find(file);
                 let writable = found.iter().find(|path| OpenOptions::new().write(true).open(path).is_ok());

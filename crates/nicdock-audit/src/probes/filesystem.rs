@@ -5,7 +5,7 @@ use std::path::Path;
 use super::scene::{SCENES, Scene, folder};
 use crate::kernel::errno::Errno;
 use crate::kernel::mount;
-use crate::kernel::namespace::{NEWCGROUP, NEWNET, NEWPID};
+use crate::kernel::namespace::{self, NEWCGROUP, NEWNET, NEWPID};
 use crate::probe::{Context, Finding, Probe};
 use crate::walk;
 
@@ -87,6 +87,13 @@ fn mounted(kind: &str, new: bool) -> Result<(), Errno> {
 
 fn seen(context: &Context, scene: Scene, kind: &str, judge: Judge, new: bool) -> Finding {
     let what = format!("mounting {kind}");
+    // In the initial cgroup namespace a mount without options would take the hierarchy's own from it, such as nsdelegate
+    // (kernel/cgroup/cgroup.c, apply_cgroup_root_flags).
+    if kind == "cgroup2"
+        && let Err(errno) = namespace::unshare(NEWCGROUP)
+    {
+        return Finding::closed(format!("unshare(cgroup): {errno}"));
+    }
     match mounted(kind, new) {
         Err(Errno(libc::ENODEV)) => absent(kind),
         Err(errno) => Finding::closed(format!("{what}: {errno}")),
@@ -106,10 +113,19 @@ fn absent(kind: &str) -> Finding {
     Finding::not_applicable(format!("ENODEV: the kernel has no file system {kind}"))
 }
 
+/// Only a hierarchy that exists: mounting another would make it, and take the controller from where it is.
 fn version_1(controller: &str) -> Finding {
-    let what = format!("mounting the cgroup hierarchy {controller}");
-    match mount::mount_with("none", folder(), "cgroup", 0, controller) {
-        Err(Errno(libc::ENODEV)) => absent("cgroup"),
+    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let controllers =
+        text.lines().filter(|line| !line.starts_with("0:")).filter_map(|line| line.split(':').nth(1));
+    let mut hierarchies = controllers.filter(|names| names.split(',').any(|name| name == controller));
+    let Some(hierarchy) = hierarchies.next() else {
+        return Finding::not_applicable(
+            "no hierarchy of cgroup version 1 has this controller (by /proc/self/cgroup)",
+        );
+    };
+    let what = format!("mounting the cgroup hierarchy {hierarchy}");
+    match mount::mount_with("none", folder(), "cgroup", 0, hierarchy) {
         Err(errno) => Finding::closed(format!("{what}: {errno}")),
         Ok(()) => writable(&what),
     }

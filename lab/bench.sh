@@ -16,4 +16,5 @@ mv config.new config.json
 exec "$1" compare --runs "${RUNS:-15}" \
     'crun=crun run bench-crun' \
     'runc=runc run bench-runc' \
-    'nicdock=nicdock run --nic rxe1 --netdev keep --host-root -- true'
+    'nicdock=nicdock run --nic rxe1 --netdev keep --host-root -- true' \
+    'nicdock, whole /sys=nicdock run --nic rxe1 --netdev keep --host-root --view off -- true'

@@ -16,6 +16,12 @@ pub fn run() -> Result<ExitCode> {
     if !status.success() {
         bail!("cargo bench failed ({status})");
     }
+    println!("==> composing a view of /sys, on this machine");
+    let view = ["test", "--release", "--quiet", "--package", "nicdock", "--bin", "nicdock", "composing_a_view"];
+    let status = cargo::command().args(view).args(["--", "--ignored", "--nocapture"]).status();
+    if !status.context("cannot start cargo")?.success() {
+        bail!("the measurement of the view failed");
+    }
     println!("==> starting a container, in the lab (kernel 6.1, emulated: compare, do not quote)");
     let xtask = std::env::current_exe().context("cannot tell where xtask is")?;
     in_lab(

@@ -17,7 +17,8 @@ pub fn run() -> Result<ExitCode> {
         bail!("cargo bench failed ({status})");
     }
     println!("==> composing a view of /sys, on this machine");
-    let view = ["test", "--release", "--quiet", "--package", "nicdock", "--bin", "nicdock", "composing_a_view"];
+    let view =
+        ["test", "--release", "--quiet", "--package", "nicdock", "--bin", "nicdock", "composing_a_view"];
     let status = cargo::command().args(view).args(["--", "--ignored", "--nocapture"]).status();
     if !status.context("cannot start cargo")?.success() {
         bail!("the measurement of the view failed");

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{command, expect, fail, shell, succeed};
+use crate::nicdock::{command, expect, fail, shell};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -25,7 +25,9 @@ const RXE1: [&str; 4] = ["--nic", "rxe1", "--netdev", "keep"];
 
 /// Opens a NIC's node as root of the host and sends the descriptor into a container, as a helper inside a cluster's shared
 /// folder might; there a context is made with it, by ioctl (the write interface compares credentials).
-fn passed_descriptor(_: &Lab) -> Result<(), Failed> {
+///
+/// Gives what the container says of the other's and of its own.
+pub fn foreign_context(environment: &[(&str, &str)]) -> Result<String, Failed> {
     let folder = "/tmp/passed";
     std::fs::create_dir_all(folder)?;
     let sender = "import array, os, socket, sys
@@ -58,12 +60,18 @@ for _ in range(2):
     let mut args = vec!["run", "--host-root", "-v", "/tmp/passed:/passed"];
     args.extend(RXE1);
     args.extend(["--", "python3", "-c", receiver]);
-    let result = succeed(&args);
+    let output = command(&args).envs(environment.iter().copied()).output();
     let _ = sender.kill();
     let _ = sender.wait();
     std::fs::remove_dir_all(folder)?;
+    let output = output?;
+    expect(output.status.success(), String::from_utf8_lossy(&output.stderr))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn passed_descriptor(_: &Lab) -> Result<(), Failed> {
     // EAGAIN of the rdma cgroup for the other's, a context of its own.
-    let text = result?;
+    let text = foreign_context(&[])?;
     expect(text == "11\ncontext\n", text)
 }
 

@@ -4,6 +4,7 @@
 
 mod audit;
 mod closed;
+mod closings;
 mod entries;
 mod exclusive;
 mod host;
@@ -74,6 +75,7 @@ fn main() -> std::process::ExitCode {
         Some(false),
         &[
             closed::TESTS,
+            closings::TESTS,
             entries::TESTS,
             exclusive::TESTS,
             audit::TESTS,

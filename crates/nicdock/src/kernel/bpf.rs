@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 // include/uapi/linux/bpf.h
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_ATTACH: libc::c_long = 8;
+const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_F_ALLOW_MULTI: u32 = 2;
 
 /// What a program decides: `enum bpf_prog_type` and `enum bpf_attach_type` (include/uapi/linux/bpf.h).
@@ -109,6 +110,12 @@ struct AttachAttr {
     attach_flags: u32,
 }
 
+fn bpf_mut<T>(command: libc::c_long, attr: &mut T) -> io::Result<()> {
+    // SAFETY: `attr` is the kernel's layout for `command`, which it may write to.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<i32> {
     // SAFETY: `attr` is the kernel's layout for `command`, and its pointers are valid for the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
@@ -148,6 +155,32 @@ pub fn load(hook: Hook, program: &[Instruction]) -> io::Result<OwnedFd> {
     let fd = bpf(BPF_PROG_LOAD, &attr)?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `union bpf_attr`, the part of `BPF_PROG_QUERY`.
+#[repr(C)]
+struct QueryAttr {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+}
+
+/// How many programs of this kind are attached to the cgroup directory open as `cgroup`.
+pub fn attached(hook: Hook, cgroup: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut attr = QueryAttr {
+        target_fd: cgroup.as_raw_fd().cast_unsigned(),
+        attach_type: hook.types().1,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: 0,
+        prog_cnt: 0,
+    };
+    // The kernel writes the number into the structure.
+    bpf_mut(BPF_PROG_QUERY, &mut attr)?;
+    Ok(attr.prog_cnt)
 }
 
 /// Attaches a program to the cgroup directory open as `cgroup`; it stays as long as the cgroup.

@@ -1,5 +1,8 @@
 //! The seccomp profile (seccomp(2)), as OCI writes it.
 
+#[cfg(test)]
+mod model;
+
 use serde_json::{Value, json};
 
 use crate::closing::Closing;

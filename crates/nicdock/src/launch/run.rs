@@ -26,7 +26,8 @@ use crate::kernel::{child, netns, terminal};
 use crate::lease::{ENTER, Holder, Ledger, Lock, STATE};
 use crate::phases::cgroup::{self, Cgroup};
 use crate::phases::devices::given_nodes;
-use crate::phases::{network, rdma_limits};
+use crate::phases::network;
+use crate::phases::rdma_limits::{self, Inside};
 use crate::plan::Plan;
 use crate::request::Memlock;
 
@@ -122,11 +123,13 @@ fn attempt(
     if plan.container.userns {
         inherit_memlock(plan.container.memlock).map_err(inside)?;
     }
+    let group = Inside::enter(&plan.name)?;
     // The container inherits the network namespace: from a user namespace of its own it could not enter it.
     let created = netns::within(&*handle, || {
         Ok(builder.and_then(|builder| builder.as_init(&staging.folder).with_systemd(false).build()))
     })
     .map_err(inside)?;
+    drop(group);
     timings.mark("create");
     // Whatever libcontainer says, the worker's own error comes first: without the NIC there is nothing to create.
     worker.network_done(signals)?;
@@ -145,6 +148,9 @@ fn attempt(
         cgroup.restrict_sockets(&plan.container.families)?;
     }
     rdma_limits::set(plan, init)?;
+    if !Closing::Verify.is_left_open() {
+        cgroup.verify(plan.container.socket_program)?;
+    }
     worker.finish(init, signals)?;
     timings.mark("enter and verify");
     let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,9 @@ const DEFAULT_DEVICES: [(u32, Option<u32>); 9] = [
     (5, Some(2)),
     (136, None),
 ];
+
+/// For asking what is attached: to which function does not matter then.
+const ANY_LSM: Hook = Hook::Lsm(0);
 
 /// Where the cgroup of a container's process is, by `/proc/PID/cgroup` (cgroups(7)).
 pub struct Cgroup {
@@ -66,6 +69,32 @@ impl Cgroup {
         attach(folder, sockets::hook()?, &sockets::program(families))
     }
 
+    /// Whether the container is under what was to restrict it: its devices, and its sockets if `sockets`.
+    pub fn verify(&self, sockets: bool) -> Result<(), PhaseError> {
+        let what = || "verifying the container's cgroups".to_owned();
+        let differs = |text: String| Err(PhaseError::new(what(), io::Error::other(text)));
+        match (&self.devices, &self.unified) {
+            (Some(folder), _) => {
+                let list = fs::read_to_string(folder.join("devices.list")).doing(what)?;
+                if list.lines().any(|line| line.starts_with('a')) {
+                    return differs(format!("{} allows every device", folder.display()));
+                }
+            }
+            (None, Some(folder)) => {
+                if attached(folder, Hook::Device)? == 0 {
+                    return differs(format!("{} has no device program", folder.display()));
+                }
+            }
+            (None, None) => return differs("it is in none that restricts devices".to_owned()),
+        }
+        match &self.unified {
+            Some(folder) if sockets && attached(folder, ANY_LSM)? == 0 => {
+                differs(format!("{} has no program for sockets", folder.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses every device but the default ones and `nodes`. Making nodes is left to `CAP_MKNOD`: opening counts.
     pub fn restrict_devices(&self, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
         let given = nodes.iter().map(|n| (n.major, Some(n.minor)));
@@ -93,24 +122,28 @@ fn restrict_v1(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), Phas
         let minor = minor.map_or_else(|| "*".to_owned(), |m| m.to_string());
         write("devices.allow", &format!("c {major}:{minor} rw"))?;
     }
-    let path = folder.join("devices.list");
-    let what = || format!("verifying {}", path.display());
-    let list = fs::read_to_string(&path).doing(what)?;
-    if list.lines().count() == allowed.len() + 1 && !list.lines().any(|line| line.starts_with('a')) {
-        return Ok(());
-    }
-    Err(PhaseError::new(what(), io::Error::other(format!("the kernel made of it: {list}"))))
+    Ok(())
 }
 
 fn restrict_v2(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), PhaseError> {
     attach(folder, Hook::Device, &device_program(allowed))
 }
 
+/// How many programs of a group of version 2 decide about something.
+fn attached(folder: &Path, hook: Hook) -> Result<u32, PhaseError> {
+    let what = || format!("asking for the BPF programs ({hook:?}) of {}", folder.display());
+    bpf::attached(hook, open(folder).doing(what)?.as_fd()).doing(what)
+}
+
+fn open(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
+}
+
 /// Attaches a program to a group of version 2.
 fn attach(folder: &Path, hook: Hook, program: &[Instruction]) -> Result<(), PhaseError> {
     let what = || format!("attaching a BPF program ({hook:?}) to {}", folder.display());
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let cgroup = rustix::fs::open(folder, flags, Mode::empty()).doing(what)?;
+    let cgroup = open(folder).doing(what)?;
     let program = bpf::load(hook, program).doing(|| format!("loading a BPF program ({hook:?})"))?;
     bpf::attach(hook, cgroup.as_fd(), &program).doing(what)
 }
@@ -177,7 +210,8 @@ fn remove(folder: &Path) -> io::Result<bool> {
             empty &= remove(&entry.path())?;
         }
     }
-    for pid in processes(folder)? {
+    let own = rustix::process::getpid();
+    for pid in processes(folder)?.into_iter().filter(|pid| *pid != own) {
         empty = false;
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }

@@ -118,14 +118,49 @@ fn unified(name: &str) -> Result<PathBuf, PhaseError> {
     Ok(own)
 }
 
+/// On version 1: while this is held, this process is in the container's group, and so is what it makes. libcontainer puts no
+/// process into this hierarchy, and a process that joins after its cgroup namespace was made sees the group's path on the host.
+pub struct Inside {
+    home: PathBuf,
+}
+
+impl Inside {
+    /// `None` where there is nothing to join.
+    pub fn enter(name: &str) -> Result<Option<Self>, PhaseError> {
+        let root = Path::new("/sys/fs/cgroup/rdma");
+        if cgroup::is_unified() || !root.is_dir() {
+            return Ok(None);
+        }
+        let lines = fs::read_to_string("/proc/self/cgroup").doing(|| "reading /proc/self/cgroup".into())?;
+        let own = lines.lines().find_map(|line| line.split_once(":rdma:")).map_or("/", |(_, path)| path);
+        let this = Self { home: root.join(own.trim_start_matches('/')) };
+        let folder = cgroup::below(root, name);
+        fs::create_dir_all(&folder).doing(|| format!("making {}", folder.display()))?;
+        join(&folder, std::process::id())?;
+        Ok(Some(this))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Err(error) = join(&self.home, std::process::id()) {
+            crate::say::notice(error);
+        }
+    }
+}
+
+fn join(folder: &Path, pid: u32) -> Result<(), PhaseError> {
+    let procs = folder.join("cgroup.procs");
+    fs::write(&procs, pid.to_string()).doing(|| format!("writing {pid} to {}", procs.display()))
+}
+
 /// libcontainer puts no process into this hierarchy.
 fn version_1(name: &str, init: u32) -> Result<PathBuf, PhaseError> {
     let folder = cgroup::below(Path::new("/sys/fs/cgroup/rdma"), name);
     fs::create_dir_all(&folder)
         .doing(|| format!("making {}", folder.display()))
         .map_err(PhaseError::without_rdma_controller)?;
-    let procs = folder.join("cgroup.procs");
-    fs::write(&procs, init.to_string()).doing(|| format!("writing {init} to {}", procs.display()))?;
+    join(&folder, init)?;
     Ok(folder)
 }
 

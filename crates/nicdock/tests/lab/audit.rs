@@ -17,12 +17,16 @@ pub const TESTS: &[Test] = &[
         true
     }),
     ("the_audit_finds_nothing_foreign_in_a_container_with_one_netdev_of_four_nics", netdev, |_| true),
-    ("the_audit_in_a_running_containers_place_finds_what_the_containers_own_audit_finds", in_place, |_| true),
-    ("the_audit_finds_leaks_in_plain_and_privileged_containers", controls, |_| true),
+    (
+        "the_audit_in_a_running_containers_place_finds_what_the_containers_own_audit_finds",
+        in_place,
+        Lab::is_thorough,
+    ),
+    ("the_audit_finds_leaks_in_plain_and_privileged_containers", controls, Lab::is_thorough),
     (
         "every_probe_of_the_audit_finds_something_in_a_control_or_is_listed_with_the_reason",
         every_probe,
-        |_| true,
+        Lab::is_thorough,
     ),
     ("an_audit_that_cannot_take_the_processs_place_fails_and_calls_nothing_closed", not_reproducible, |_| {
         true

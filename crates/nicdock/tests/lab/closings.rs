@@ -9,10 +9,10 @@ use crate::nicdock::{command, expect};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("each_closing_that_is_left_out_is_found_by_the_audit", each_is_needed, |lab| !lab.exclusive),
-    ("of_two_layers_one_closes_alone", one_layer_is_enough, |lab| !lab.exclusive),
-    ("a_container_that_differs_from_its_plan_is_not_started", verify_refuses, |lab| !lab.exclusive),
-    ("without_the_rdma_cgroup_a_passed_descriptor_makes_a_context", rdma_cgroup, |lab| !lab.exclusive),
+    ("each_closing_that_is_left_out_is_found_by_the_audit", each_is_needed, Lab::is_thorough),
+    ("of_two_layers_one_closes_alone", one_layer_is_enough, Lab::is_thorough),
+    ("a_container_that_differs_from_its_plan_is_not_started", verify_refuses, Lab::is_thorough),
+    ("without_the_rdma_cgroup_a_passed_descriptor_makes_a_context", rdma_cgroup, Lab::is_thorough),
 ];
 
 /// What is left out, with what overlaps it, and the probe that finds the hole. Verify is left out throughout: it would refuse the
@@ -39,7 +39,8 @@ const CLOSINGS: [(&str, &str); 14] = [
 const LAYERS: [(&str, &str); 2] = [("seccomp-sockets", "netlink.rdma"), ("socket-program", "netlink.rdma")];
 
 /// Each is seen by verify.
-const VERIFIED: [&str; 6] = ["view", "proc-sys", "nodes", "seccomp", "capabilities", "no-new-privileges"];
+const VERIFIED: [&str; 7] =
+    ["view", "proc-sys", "nodes", "device-cgroup", "seccomp", "capabilities", "no-new-privileges"];
 
 /// What a container says of the probes whose names have `part`, with closings left out.
 fn audited(left_open: &str, part: &str) -> Result<Report, Failed> {

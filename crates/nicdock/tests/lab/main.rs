@@ -127,6 +127,6 @@ fn is_wanted(name: &str) -> bool {
 
 /// The tests that are worth repeating where the RDMA device moves; the others do not touch it.
 fn differs_in_exclusive_mode(name: &str) -> bool {
-    let tests = [exclusive::TESTS, isolation::TESTS, probing::TESTS, sharing::TESTS];
+    let tests = [audit::TESTS, exclusive::TESTS, isolation::TESTS, probing::TESTS, sharing::TESTS];
     tests.concat().iter().any(|(test, ..)| *test == name)
 }

@@ -29,8 +29,8 @@ pub fn output_dir(profile: Profile) -> PathBuf {
 }
 
 /// What nicdock has in the lab and in tests, and never in a release: a way to leave a closing out, which proves that it is
-/// needed.
-pub const TEST_FEATURES: [&str; 2] = ["--features", "nicdock/leave-open"];
+/// needed, and one to be killed at any step.
+pub const TEST_FEATURES: [&str; 2] = ["--features", "nicdock/leave-open,nicdock/failpoints"];
 
 /// Builds the programs of a package; says nothing unless there is something to say.
 pub fn build(package: &str, profile: Profile) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod node;
+pub mod passed;
 pub mod rdma_cm;
 pub mod seccomp;
 pub mod socket;

@@ -15,5 +15,6 @@ pub mod uncontrolled;
 mod walk;
 mod words;
 
+pub use kernel::passed;
 pub use probe::{Context, Finding, Probe, Verdict};
 pub use target::Target;

@@ -1,16 +1,14 @@
 //! `nicdock-audit`: the static program that is run in a container.
-#![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use nicdock_audit::identity::Identity;
 use nicdock_audit::report::{Report, junit, text};
-use nicdock_audit::{Target, run, target};
+use nicdock_audit::{Target, passed, run, target};
 
 const FAILURE: u8 = 125;
 
@@ -67,7 +65,7 @@ fn audit(options: &Options) -> Result<u8, String> {
     };
     let mut junit_file = match (&options.junit, options.junit_fd) {
         (Some(path), _) => Some(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
-        (None, Some(fd)) => Some(File::from(passed(fd))),
+        (None, Some(fd)) => Some(File::from(passed::descriptor(fd))),
         (None, None) => None,
     };
     let identity = options.identity_fd.map(read).transpose()?;
@@ -93,14 +91,8 @@ fn audit(options: &Options) -> Result<u8, String> {
 
 fn read(fd: i32) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
-    let mut file = File::from(passed(fd));
+    let mut file = File::from(passed::descriptor(fd));
     std::io::Seek::rewind(&mut file).map_err(|e| format!("descriptor {fd}: {e}"))?;
     file.read_to_end(&mut content).map_err(|e| format!("descriptor {fd}: {e}"))?;
     Ok(content)
-}
-
-/// A descriptor that the parent left open for us.
-fn passed(fd: i32) -> OwnedFd {
-    // SAFETY: the parent gave each number once, for this use; a wrong one makes the first read or write fail.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }

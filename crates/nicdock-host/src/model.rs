@@ -10,7 +10,7 @@ mod pci;
 mod rdma;
 
 pub use in_use::InUse;
-pub use netdev::{Address, Lifetime, Mac, Netdev, Route};
+pub use netdev::{Address, Lifetime, Mac, Netdev, Route, hex};
 pub use nic::{Isolation, IsolationMethod, Nic, NicKind};
 pub use pci::{ParsePciAddressError, PciAddress, PciFunction};
 pub use rdma::{LinkLayer, Node, RdmaDevice, RdmaNetnsMode, RdmaPort, UsnicPool, UsnicQueuePair};

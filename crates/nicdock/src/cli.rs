@@ -1,10 +1,15 @@
 //! The command line: one thin file a subcommand.
 
+mod attach;
 mod audit;
 mod capture;
+mod detach;
 mod generate;
+mod give_back;
 pub mod host;
+mod leases;
 mod ls;
+mod nics;
 mod plan;
 mod probe;
 mod reconcile;
@@ -42,12 +47,20 @@ enum Command {
     Plan(plan::Options),
     /// Run a program in a container that has the selected NICs and no others
     Run(run::Options),
+    /// Give a NIC to a container that runs already, of any engine
+    Attach(attach::Options),
+    /// Take a NIC that was attached from its container, which runs on
+    Detach(detach::Options),
     /// Try, as a program would, whether the RDMA devices visible here can be used
     Probe(probe::Options),
     /// Try, as an attacker would, what a container can reach of NICs that are not its own
     Audit(audit::Options),
-    /// Give back what a killed nicdock could not
-    Reconcile,
+    /// Show who has which NIC, and what keeps one that is back from being given; change nothing
+    Leases(leases::Options),
+    /// Take a NIC back from its container
+    Return(give_back::Options),
+    /// Give back what a killed nicdock could not, and repair the ledger
+    Reconcile(reconcile::Options),
     /// Print a shell's completion script
     Completion { shell: clap_complete::Shell },
     /// Print the manual page (roff), or write one for each command
@@ -67,9 +80,13 @@ pub fn main() -> ExitCode {
         Command::Capture(options) => capture::capture(&options),
         Command::Plan(options) => plan::plan(&options),
         Command::Run(options) => run::run(&options),
+        Command::Attach(options) => attach::attach(&options),
+        Command::Detach(options) => detach::detach(&options),
         Command::Probe(options) => probe::probe(&options),
         Command::Audit(options) => audit::audit(&options),
-        Command::Reconcile => reconcile::reconcile(),
+        Command::Leases(options) => leases::leases(&options),
+        Command::Return(options) => give_back::give_back(&options),
+        Command::Reconcile(options) => reconcile::reconcile(&options),
         Command::Completion { shell } => Ok(generate::completion(shell)),
         Command::Man { to } => generate::manual(to.as_deref()),
     };

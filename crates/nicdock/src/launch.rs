@@ -5,24 +5,27 @@ mod end;
 mod executor;
 #[cfg(test)]
 mod fuzz;
-mod mountinfo;
 mod profile;
 mod promise;
+mod repair;
 mod run;
 mod spec;
 mod staging;
 mod supervise;
+mod take_back;
 mod volume;
 mod watch;
 mod worker;
 
 pub use bundle::read as read_bundle;
-pub use end::{Recovered, recover};
+pub use end::{Recovered, finish, recover};
+pub use repair::{differences, reconcile};
 pub use run::{Timings, run};
+pub use take_back::{detach, take_back};
 
 use std::path::PathBuf;
 
-use crate::lease::LeaseError;
+use crate::lease::{Lease, LeaseError};
 use crate::phases::PhaseError;
 
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,9 @@ pub enum LaunchError {
     /// Said by the process that works inside the container's namespaces.
     #[error("{0}")]
     Inside(String),
+    /// A NIC that cannot be given now, and what to do about it.
+    #[error("{0}")]
+    Kept(String),
     /// A signal came before the program had started.
     #[error("ended by signal {0} before the program had started")]
     Signal(i32),
@@ -46,6 +52,11 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// That a NIC cannot be given because of what its lease says.
+    pub fn kept(lease: &Lease) -> Self {
+        Self::Kept(format!("{} is kept by {}", lease.grant.nic.name, lease.kept_by()))
+    }
+
     pub fn path(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::Path { path: path.into(), reason: reason.to_string() }
     }

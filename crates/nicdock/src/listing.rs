@@ -2,6 +2,7 @@
 
 mod columns;
 mod json;
+mod leases;
 mod link;
 mod pool;
 mod table;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use columns::columns;
 pub use json::json;
+pub use leases::{leases, leases_json};
 pub use table::table;
 pub use tree::tree;
 
@@ -26,8 +28,26 @@ pub struct Holder {
     pub pid: u32,
 }
 
-/// Holders by the name of the NIC: the container that it was given to, and those that joined it.
-pub type Holders = BTreeMap<String, Vec<Holder>>;
+/// Why a NIC cannot be given now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The container that it was given to, and those that joined it.
+    pub containers: Vec<Holder>,
+    /// What else keeps a NIC that is back from being given, in words.
+    pub kept_by: Option<String>,
+}
+
+impl Held {
+    /// In words, each container as `name` has it.
+    fn words(&self, name: impl Fn(&Holder) -> String) -> String {
+        self.kept_by.clone().unwrap_or_else(|| {
+            format!("container {}", self.containers.iter().map(name).collect::<Vec<_>>().join(", "))
+        })
+    }
+}
+
+/// By the name of the NIC.
+pub type Holders = BTreeMap<String, Held>;
 
 /// The NICs that are listed: plain Ethernet is, like a disk, no fabric NIC, and shown only when asked for.
 fn shown(host: &Host, all: bool) -> impl Iterator<Item = &Nic> {

@@ -1,8 +1,10 @@
 //! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
 
+mod attach;
 mod audit;
 mod cli;
 mod closing;
+mod failpoint;
 #[cfg(test)]
 mod fuzz;
 mod kernel;

@@ -1,20 +1,32 @@
 //! The phases that change the machine, the same under every engine: enter, verify, return.
 
+pub mod allow;
+mod aside;
 pub mod cgroup;
 pub mod devices;
+pub mod draining;
 pub mod enter;
+pub mod freeze;
 pub mod give_back;
 pub mod movable;
 pub mod network;
+mod pins;
 pub mod port;
 pub mod queue_pairs;
 pub mod rdma_limits;
 pub mod rdma_move;
+pub mod refuse;
+pub mod settings;
+pub mod show;
 pub mod sockets;
 pub mod soft_rdma;
 pub mod soft_roce;
 pub mod verify;
 mod wait;
+
+pub use aside::aside;
+
+use crate::lease::LeaseError;
 
 /// Why a phase stopped: what it was doing, on what, and what the kernel said.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +44,12 @@ impl PhaseError {
 
     pub fn with_advice(self, advice: &'static str) -> Self {
         Self { advice: Some(advice), ..self }
+    }
+}
+
+impl From<LeaseError> for PhaseError {
+    fn from(error: LeaseError) -> Self {
+        Self::new("noting what is done", std::io::Error::other(error))
     }
 }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Family, Memlock, RdmaLimits, Request, Root, User, Volume};
+use crate::request::{Family, Memlock, NicRequest, RdmaLimits, Request, Root, User, Volume};
 use crate::view::Profile;
 
 /// What is to be done, complete enough to be applied by another process later.
@@ -148,9 +148,6 @@ pub enum PlanError {
 pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanError> {
     let name = request.name.clone().unwrap_or_else(|| facts.fresh_name.clone());
     check_name(&name)?;
-    if let Some(netdev) = &request.netdev_name {
-        check_netdev_name(netdev)?;
-    }
     if request.command.is_empty() && !matches!(request.root, Root::Bundle(_)) {
         return Err(PlanError::NoCommand);
     }
@@ -160,7 +157,7 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
     warnings.extend(exposure::warnings(request));
     let grants = match &request.join {
         Some(other) => shared(facts, other)?,
-        None => taken(host, facts, request, &mut warnings)?,
+        None => taken(host, facts, &request.nics, &mut warnings)?,
     };
     if !request.rdma_limits.is_none() && grants.iter().all(|grant| grant.rdma.is_empty()) {
         return Err(PlanError::NothingToLimit);
@@ -196,12 +193,15 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
 }
 
 /// What is taken from the host.
-fn taken(
+pub fn taken(
     host: &Host,
     facts: &Facts,
-    request: &Request,
+    request: &NicRequest,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Grant>, PlanError> {
+    if let Some(netdev) = &request.netdev_name {
+        check_netdev_name(netdev)?;
+    }
     let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
     if request.take_in_use {
         let notes = nics.iter().flat_map(|nic| {
@@ -238,7 +238,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// A name becomes a file, a cgroup and a container id.
-fn check_name(name: &str) -> Result<(), PlanError> {
+pub fn check_name(name: &str) -> Result<(), PlanError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let valid = (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with(['.', '-']);
     if valid { Ok(()) } else { Err(PlanError::Name(name.to_owned())) }
@@ -251,7 +251,7 @@ fn check_netdev_name(name: &str) -> Result<(), PlanError> {
     if valid { Ok(()) } else { Err(PlanError::NetdevName(name.to_owned())) }
 }
 
-fn one_netdev(grants: &[Grant], request: &Request) -> Result<(), PlanError> {
+fn one_netdev(grants: &[Grant], request: &NicRequest) -> Result<(), PlanError> {
     let count = grants.iter().map(|g| g.netdevs.len()).sum();
     let option = match (request.addresses.is_empty(), &request.netdev_name) {
         (false, _) => "--ip",

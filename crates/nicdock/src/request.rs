@@ -17,16 +17,11 @@ use crate::view::Profile;
 /// What to run and which NICs it is to have.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub selectors: Vec<Selector>,
+    pub nics: NicRequest,
     /// A running container whose network namespace and NICs to share, instead of taking any.
     pub join: Option<String>,
     pub name: Option<String>,
     pub root: Root,
-    /// Replace the NIC's own addresses; empty keeps them.
-    pub addresses: Vec<AddressWithPrefix>,
-    /// Name of the netdev inside.
-    pub netdev_name: Option<String>,
-    pub netdev: NetdevMode,
     pub memlock: Memlock,
     pub user: User,
     pub volumes: Vec<Volume>,
@@ -35,11 +30,6 @@ pub struct Request {
     pub terminal: bool,
     pub extra_capabilities: Vec<String>,
     pub weaken: bool,
-    pub take_in_use: bool,
-    /// Also give umad and issm nodes.
-    pub umad: bool,
-    /// Also give the `rdma_cm` node.
-    pub rdma_cm: bool,
     pub view: Profile,
     /// Show the registers of the NIC's PCI function.
     pub registers: bool,
@@ -49,6 +39,22 @@ pub struct Request {
     pub userns: bool,
     pub rdma_limits: RdmaLimits,
     pub command: Vec<String>,
+}
+
+/// Which NICs a container is to have, and how.
+#[derive(Clone, Debug)]
+pub struct NicRequest {
+    pub selectors: Vec<Selector>,
+    /// Replace the NIC's own addresses; empty keeps them.
+    pub addresses: Vec<AddressWithPrefix>,
+    /// Name of the netdev inside.
+    pub netdev_name: Option<String>,
+    pub netdev: NetdevMode,
+    pub take_in_use: bool,
+    /// Also give umad and issm nodes.
+    pub umad: bool,
+    /// Also give the `rdma_cm` node.
+    pub rdma_cm: bool,
 }
 
 /// Where the container's file system comes from.

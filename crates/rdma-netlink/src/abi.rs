@@ -16,6 +16,7 @@ pub mod command {
     pub const DELLINK: u16 = 4;
     pub const PORT_GET: u16 = 5;
     pub const SYS_GET: u16 = 6;
+    pub const RES_GET: u16 = 9;
     pub const GET_CHARDEV: u16 = 15;
 }
 
@@ -30,6 +31,10 @@ pub mod attr {
     pub const PORT_STATE: u16 = 12;
     pub const PORT_PHYS_STATE: u16 = 13;
     pub const DEV_NODE_TYPE: u16 = 14;
+    pub const RES_SUMMARY: u16 = 15;
+    pub const RES_SUMMARY_ENTRY: u16 = 16;
+    pub const RES_SUMMARY_ENTRY_NAME: u16 = 17;
+    pub const RES_SUMMARY_ENTRY_CURR: u16 = 18;
     pub const NDEV_INDEX: u16 = 50;
     pub const NDEV_NAME: u16 = 51;
     pub const LINK_TYPE: u16 = 65;

@@ -52,6 +52,11 @@ impl Request {
         Self::once(command::GET_CHARDEV).text(attr::CHARDEV_TYPE, "uverbs").number(attr::DEV_INDEX, device)
     }
 
+    /// How many objects of each kind the device has (`nldev_res_get_doit`).
+    pub fn resources(device: u32) -> Self {
+        Self::once(command::RES_GET).number(attr::DEV_INDEX, device)
+    }
+
     /// Moves a device to the network namespace behind a descriptor (`nldev_set_doit`, `ib_device_set_netns_put`).
     pub fn set_netns(device: u32, netns: BorrowedFd<'_>) -> Self {
         let fd = netns.as_raw_fd().cast_unsigned();

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use netlink_sys::protocols::NETLINK_RDMA;
 
 use crate::wire::Connection;
-use crate::{Device, NetnsMode, Port, Request, parse_devices, parse_netns_mode, parse_ports};
+use crate::{Device, NetnsMode, Port, Request, parse_contexts, parse_devices, parse_netns_mode, parse_ports};
 
 /// `EPROTONOSUPPORT`: no module has registered the family.
 const EPROTONOSUPPORT: i32 = 93;
@@ -54,6 +54,12 @@ impl Socket {
     /// The ports of the device with this index.
     pub fn ports(&self, device: u32) -> io::Result<Vec<Port>> {
         Ok(parse_ports(&self.dump(&Request::ports(device))?)?)
+    }
+
+    /// How many user contexts the device has: one for each descriptor by which it can be used. `None` from kernels that do not
+    /// count them (before 5.10).
+    pub fn contexts(&self, device: u32) -> io::Result<Option<u64>> {
+        Ok(parse_contexts(&self.dump(&Request::resources(device))?)?)
     }
 
     /// `None` without an RDMA core, and from kernels before 5.2, which share.

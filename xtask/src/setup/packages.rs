@@ -40,6 +40,7 @@ pub const PACKAGES: &[Package] = &[
     package("zstd", "the same, for kernels that use it"),
     // Inside the lab
     package("iproute2", "ip and rdma: the lab's NICs and soft-RoCE devices"),
+    package("ethtool", "offloads, rings and the like in the lab: that they are as before"),
     package("iputils-ping", "ping in the lab"),
     package("rdma-core", "RDMA's user space"),
     package("libibverbs1", "verbs for programs in containers"),

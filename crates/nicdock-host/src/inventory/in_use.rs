@@ -91,8 +91,12 @@ impl<'a> Signs<'a> {
             self.connections_left.set(self.connections_left.get() - 1);
             found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });
         }
-        let master = self.links.get(&netdev.ifindex).and_then(|link| link.master);
+        let link = self.links.get(&netdev.ifindex);
+        found.extend(link.and_then(|l| l.xdp).map(|program| InUse::Xdp { netdev: name(), program }));
+        let master = link.and_then(|link| link.master);
         if let Some(index) = master {
+            let link = self.links.get(&netdev.ifindex);
+            found.extend(link.and_then(|l| l.xdp).map(|program| InUse::Xdp { netdev: name(), program }));
             let master = self.links.get(&index);
             found.push(InUse::Member {
                 netdev: name(),

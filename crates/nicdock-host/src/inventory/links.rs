@@ -18,10 +18,13 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_XDP: u16 = 43;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_PERM_ADDRESS: u16 = 54;
 const IFLA_INFO_KIND: u16 = 1;
+/// `IFLA_XDP_PROG_ID`, and those of its modes (`DRV`, `SKB`, `HW`) should there be several programs.
+const XDP_PROGRAMS: std::ops::RangeInclusive<u16> = 4..=7;
 
 /// `MAX_ADDR_LEN` of `include/linux/netdevice.h`.
 const MAX_ADDR_LEN: usize = 32;
@@ -48,6 +51,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// Index of the interface that it is stacked on, if that is in the same network namespace.
     pub lower: Option<u32>,
+    /// Id of an XDP program on it.
+    pub xdp: Option<u32>,
 }
 
 /// Every interface by its index.
@@ -111,6 +116,7 @@ fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
             IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|index| *index != 0),
             IFLA_LINK_NETNSID => lower_is_elsewhere = true,
             IFLA_LINKINFO => link.kind = text_in(attribute.payload, IFLA_INFO_KIND)?.pop(),
+            IFLA_XDP => link.xdp = program(attribute.payload)?,
             IFLA_PROP_LIST => link.altnames = text_in(attribute.payload, IFLA_ALT_IFNAME)?,
             _ => {}
         }
@@ -122,6 +128,16 @@ fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
         link.carrier = None;
     }
     Ok(link)
+}
+
+fn program(bytes: &[u8]) -> Result<Option<u32>, ParseError> {
+    for attribute in Attributes::new(bytes) {
+        let attribute = attribute?;
+        if XDP_PROGRAMS.contains(&attribute.kind) {
+            return attribute.u32().map(|id| Some(id).filter(|id| *id != 0));
+        }
+    }
+    Ok(None)
 }
 
 fn text_in(bytes: &[u8], kind: u16) -> Result<Vec<String>, ParseError> {

@@ -17,6 +17,8 @@ pub enum InUse {
     Member { netdev: String, master: String, master_kind: Option<String> },
     /// A VLAN, macvlan or the like is stacked on the netdev.
     Stacked { netdev: String, upper: String, upper_kind: Option<String> },
+    /// An XDP program of the host is on the netdev: it would go along, and nobody could bring it back.
+    Xdp { netdev: String, program: u32 },
     /// A process has a character device of the NIC open (`/proc/PID/fd`).
     OpenNode { node: String, pid: u32, command: String },
 }
@@ -38,6 +40,7 @@ impl fmt::Display for InUse {
             Self::Stacked { netdev, upper, upper_kind } => {
                 write!(f, "{}{upper} is stacked on {netdev}", kind(upper_kind))
             }
+            Self::Xdp { netdev, program } => write!(f, "XDP program {program} is on {netdev}"),
             Self::OpenNode { node, pid, command } => {
                 write!(f, "process {pid} ({command}) has {node} open")
             }

@@ -148,7 +148,7 @@ impl fmt::Display for Route {
 }
 
 /// Bytes as hexadecimal text in JSON.
-pub(crate) mod hex {
+pub mod hex {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -92,6 +92,11 @@ pub struct Nic {
 }
 
 impl Nic {
+    /// What identifies it as long as it is plugged in, whatever it is called: its place on the bus, else its name.
+    pub fn key(&self) -> String {
+        self.pci.map_or_else(|| self.name.clone(), |address| address.to_string())
+    }
+
     /// Every character device of the NIC: uverbs, then umad and issm.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.rdma_devices.iter().flat_map(|d| d.uverbs.iter().chain(&d.umad).chain(&d.issm))

@@ -10,6 +10,8 @@ use nicdock_audit::identity::{Capabilities, Identity};
 
 use super::{Audit, AuditError, told};
 use crate::kernel::child::{Child, forget_passed_descriptors};
+use crate::kernel::membership::{self, Membership};
+use crate::kernel::mountinfo::{self, Mounted};
 use crate::kernel::pidfd::Process;
 use crate::kernel::place::{Place, fork_and_wait};
 use crate::kernel::tracee;
@@ -126,21 +128,18 @@ fn join(groups: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// The folders of a process's cgroups (cgroups(7)), by where their hierarchies are mounted here.
+/// The folders of a process's cgroups, by where their hierarchies are mounted here.
 fn cgroups(pid: u32) -> io::Result<Vec<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let mounts: Vec<Mounted> = mountinfo::parse(&fs::read("/proc/self/mountinfo")?).collect();
+    let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let mut found = Vec::new();
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let point = mounts.lines().find_map(|mount| mount_of(mount, controllers));
-        match point {
-            Some(point) => found.push(Path::new(&point).join(path.trim_start_matches('/'))),
+    for group in membership::parse(&list) {
+        match mounts.iter().find(|mounted| is_hierarchy_of(mounted, group)) {
+            Some(mounted) => found.push(group.below(&mounted.point)),
             // Nothing is limited by a hierarchy that nobody has mounted and whose root it is in.
-            None if path == "/" => {}
+            None if group.is_root() => {}
             None => {
-                let what = format!("the hierarchy '{controllers}' is mounted nowhere");
+                let what = format!("the hierarchy '{}' is mounted nowhere", group.controllers);
                 return Err(io::Error::new(io::ErrorKind::NotFound, what));
             }
         }
@@ -148,19 +147,15 @@ fn cgroups(pid: u32) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The mount point of one line of mountinfo if it is the hierarchy of these controllers; none is version 2.
-fn mount_of(line: &str, controllers: &str) -> Option<String> {
-    let (before, after) = line.split_once(" - ")?;
-    let fields: Vec<&str> = before.split(' ').collect();
-    let mut after = after.split(' ');
-    let (kind, options) = (after.next()?, after.nth(1)?);
-    let wanted = controllers.split(',').next().unwrap_or_default();
-    let is_it = match kind {
-        "cgroup2" => controllers.is_empty(),
-        "cgroup" => !controllers.is_empty() && options.split(',').any(|option| option == wanted),
+/// Whether a mount is the whole hierarchy in which the group is.
+fn is_hierarchy_of(mounted: &Mounted, group: Membership) -> bool {
+    let wanted = group.controllers.split(',').next().unwrap_or_default();
+    let is_it = match &*mounted.kind {
+        "cgroup2" => group.is_unified(),
+        "cgroup" => !group.is_unified() && mounted.options.split(',').any(|option| option == wanted),
         _ => false,
     };
-    (is_it && fields.get(3) == Some(&"/")).then(|| (*fields.get(4).unwrap_or(&"")).to_owned())
+    is_it && mounted.root == Path::new("/")
 }
 
 /// What to write to `attr/exec` for the same label (apparmor(7), selinux(8)); `None` if it is confined by none.
@@ -186,9 +181,13 @@ mod tests {
     fn hierarchies_are_found_by_their_controllers() {
         let unified = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw";
         let devices = "40 24 0:30 / /sys/fs/cgroup/devices rw shared:9 - cgroup cgroup rw,devices";
-        assert_eq!(mount_of(unified, "").as_deref(), Some("/sys/fs/cgroup"));
+        let mount_of = |line: &str, controllers| {
+            let mounted = mountinfo::parse_line(line.as_bytes()).unwrap();
+            is_hierarchy_of(&mounted, Membership { controllers, path: "/" }).then_some(mounted.point)
+        };
+        assert_eq!(mount_of(unified, "").as_deref(), Some(Path::new("/sys/fs/cgroup")));
         assert_eq!(mount_of(unified, "devices"), None);
-        assert_eq!(mount_of(devices, "devices").as_deref(), Some("/sys/fs/cgroup/devices"));
+        assert_eq!(mount_of(devices, "devices").as_deref(), Some(Path::new("/sys/fs/cgroup/devices")));
         assert_eq!(mount_of(devices, ""), None);
     }
 

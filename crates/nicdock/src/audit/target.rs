@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
 
 use nicdock_audit::Target;
 use nicdock_audit::target::{Node, Things};
@@ -12,14 +11,14 @@ use nicdock_host::source::Live;
 
 use super::Own;
 use crate::cli::host::remember;
-use crate::lease::{Ledger, STATE};
+use crate::lease::Ledger;
 use crate::phases::devices::given_nodes;
 use crate::plan::NetdevGrant;
 
 /// For a container. To be called in the host's network namespace.
 pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
     let mut host = inventory::read(&Live::new())?;
-    remember(&mut host, &Ledger::new(Path::new(STATE)).read()?);
+    remember(&mut host, &Ledger::of_machine().read()?);
     let mut foreign = things(&host);
     foreign.netdevs.extend(interfaces());
     foreign.netdevs.retain(|name| name != "lo");

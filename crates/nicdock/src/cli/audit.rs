@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::Failure;
-use super::host::Known;
 use crate::audit::{self, Audit, AuditError, Own};
+use crate::lease::{Lease, Ledger};
 use crate::plan::Plan;
 use crate::say::{answer, notice};
 
@@ -91,11 +91,10 @@ fn own(options: &Options) -> Result<Own, Failure> {
     let Some(pid) = options.pid else { return Ok(Own::default()) };
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
         .map_err(|error| format!("/proc/{pid}/ns/net: {error}"))?;
-    let leases = Known::read(None)?.leases;
-    let is_theirs = |lease: &&crate::lease::Lease| {
+    let leases = Ledger::of_machine().read()?;
+    let is_theirs = |lease: &&Lease| {
         lease.holders.iter().any(|holder| {
-            let path = holder.namespace.map(|fd| format!("/proc/{}/fd/{fd}", holder.supervisor.pid));
-            path.and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
+            holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
         })
     };
     let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.grant.clone()).collect();

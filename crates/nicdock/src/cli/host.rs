@@ -9,7 +9,7 @@ use nicdock_host::model::{Host, Nic};
 use nicdock_host::source::Live;
 
 use super::Failure;
-use crate::lease::{self, Lease, Ledger, STATE};
+use crate::lease::{self, Lease, Ledger};
 use crate::phases::movable;
 use crate::plan::Grant;
 
@@ -25,7 +25,7 @@ impl Known {
         if let Some(path) = capture {
             return Ok(Self { host: inventory::read(&Capture::open(path)?)?, leases: Vec::new() });
         }
-        let leases = Ledger::new(Path::new(STATE)).read()?;
+        let leases = Ledger::of_machine().read()?;
         let mut host = inventory::read(&Live::new())?;
         movable::try_all(&mut host).map_err(|e| format!("trying which RDMA devices can be moved: {e}"))?;
         remember(&mut host, &leases);

@@ -1,12 +1,12 @@
 //! `nicdock ls`: every fabric NIC of this machine or of a capture.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Failure;
 use super::host::Known;
 use super::reconcile::give_back_stale;
-use crate::lease::{self, Lease, Ledger, STATE};
-use crate::listing::{self, Holder, Holders};
+use crate::lease::{self, Lease, Ledger};
+use crate::listing::{self, Held, Holder, Holders};
 use crate::say::answer;
 
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub struct Options {
 
 pub fn ls(options: &Options) -> Result<u8, Failure> {
     if options.host.is_none() && rustix::process::geteuid().is_root() {
-        give_back_stale(&Ledger::new(Path::new(STATE)))?;
+        give_back_stale(&Ledger::of_machine())?;
     }
     let known = Known::read(options.host.as_deref())?;
     let holders = holders(&known);
@@ -43,9 +43,10 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
 }
 
 fn holders(known: &Known) -> Holders {
-    let of_lease = |lease: &Lease| {
-        let holder = |h: &lease::Holder| Holder { container: h.container.clone(), pid: h.supervisor.pid };
-        lease.holders.iter().map(holder).collect()
+    let holder = |h: &lease::Holder| Holder { container: h.container.clone(), pid: h.supervisor.pid };
+    let held = |lease: &Lease| Held {
+        containers: lease.holders.iter().map(holder).collect(),
+        kept_by: lease.holders.is_empty().then(|| lease.kept_by()),
     };
-    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), of_lease(lease))).collect()
+    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), held(lease))).collect()
 }

@@ -44,7 +44,7 @@ pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Fa
         *folder = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
     }
     let soft_roce_in_netns =
-        if capture.is_none() && request.join.is_none() && request.netdev == NetdevMode::Move {
+        if capture.is_none() && request.join.is_none() && request.nics.netdev == NetdevMode::Move {
             soft_roce::works_in_netns(&known.host)
         } else {
             None

@@ -1,27 +1,41 @@
-//! `nicdock reconcile`: gives back what a killed nicdock could not.
-
-use std::path::Path;
+//! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
 use super::Failure;
 use crate::launch::{self, Recovered};
-use crate::lease::{Ledger, STATE};
+use crate::lease::Ledger;
 use crate::say::{answer, notice};
 
-pub fn reconcile() -> Result<u8, Failure> {
-    let Recovered { done, failed } = launch::recover(&Ledger::new(Path::new(STATE)))?;
-    if done.is_empty() && failed.is_empty() {
+#[derive(clap::Args)]
+#[command(
+    after_help = "Every command that looks at this machine as root gives back what a killed nicdock left; this one does only that, and\nrepairs leases that cannot be read, which no other command touches. docs/recovery.md tells what each line means.\n\nExit status: 0 when nothing is left to do; 125 when something is."
+)]
+pub struct Options {
+    /// Only tell what is different from what the ledger says, and what would be done about it
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn reconcile(options: &Options) -> Result<u8, Failure> {
+    let ledger = Ledger::of_machine();
+    let recovered = if options.dry_run { launch::differences(&ledger)? } else { launch::reconcile(&ledger)? };
+    if recovered.done.is_empty() && recovered.failed.is_empty() {
         answer("nothing to give back\n")?;
     }
-    done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
-    failed.iter().for_each(notice);
-    Ok(if failed.is_empty() { 0 } else { super::FAILURE })
+    tell(&recovered)
+}
+
+/// What was done is the answer; gives the exit status.
+pub fn tell(recovered: &Recovered) -> Result<u8, Failure> {
+    recovered.done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
+    recovered.failed.iter().for_each(notice);
+    Ok(if recovered.failed.is_empty() { 0 } else { super::FAILURE })
 }
 
 /// What every command that looks at this machine as root does first; says what it gave back on standard error.
 pub fn give_back_stale(ledger: &Ledger) -> Result<(), Failure> {
     let Recovered { done, failed } = launch::recover(ledger)?;
     for line in done {
-        notice(format_args!("{line}, whose nicdock was killed"));
+        notice(line);
     }
     // That NIC stays leased and is listed so; it is no reason not to work with the others.
     for error in failed {

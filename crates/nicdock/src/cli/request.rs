@@ -2,38 +2,23 @@
 
 use std::path::PathBuf;
 
+use super::nics::NicOptions;
 use crate::audit;
-use crate::request::{
-    AddressWithPrefix, Family, Memlock, NetdevMode, RdmaLimits, Request, Root, Selector, User, Volume,
-};
+use crate::request::{Family, Memlock, RdmaLimits, Request, Root, User, Volume};
 use crate::view::Profile;
 
 #[derive(clap::Args)]
 pub struct RequestOptions {
-    /// Which NIC: an RDMA device, a netdev, a PCI address, kind=, numa=, subnet=, any; joined with commas; 2x… takes two
-    #[arg(long = "nic", value_name = "SEL", required_unless_present = "join")]
-    selectors: Vec<Selector>,
+    #[command(flatten)]
+    nics: NicOptions,
     /// Share the NICs and the network namespace of this running container, instead of taking any
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with_all = ["selectors", "addresses", "netdev_name", "netdev", "take_in_use", "umad", "rdma_cm"]
-    )]
+    #[arg(long, value_name = "NAME", conflicts_with = "NicOptions")]
     join: Option<String>,
     /// Name of the container
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
     root: RootOptions,
-    /// Address inside, instead of the NIC's own (may be repeated)
-    #[arg(long = "ip", value_name = "ADDR/LEN")]
-    addresses: Vec<AddressWithPrefix>,
-    /// Name of the netdev inside
-    #[arg(long = "as", value_name = "NAME")]
-    netdev_name: Option<String>,
-    /// What becomes of the netdev
-    #[arg(long, default_value = "move")]
-    netdev: NetdevMode,
     /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
     #[arg(long, default_value = "unlimited", value_name = "SIZE")]
     memlock: Memlock,
@@ -58,15 +43,6 @@ pub struct RequestOptions {
     /// Allow capabilities that open a way around the isolation; the plan names what they open
     #[arg(long)]
     weaken: bool,
-    /// Take a NIC although the host uses it
-    #[arg(long)]
-    take_in_use: bool,
-    /// Also give the umad and issm nodes (subnet management)
-    #[arg(long)]
-    umad: bool,
-    /// Also give the rdma_cm node (connections by IP address); needs the netdev inside
-    #[arg(long)]
-    rdma_cm: bool,
     /// How much of the host's /sys is shown
     #[arg(long, value_name = "PROFILE", default_value = "nic")]
     view: Profile,
@@ -115,13 +91,10 @@ impl RequestOptions {
             (None, None) => Root::Host,
         };
         Request {
-            selectors: self.selectors.clone(),
+            nics: self.nics.request(),
             join: self.join.clone(),
             name: self.name.clone(),
             root,
-            addresses: self.addresses.clone(),
-            netdev_name: self.netdev_name.clone(),
-            netdev: self.netdev,
             memlock: self.memlock,
             user: self.user,
             volumes: self.volumes.clone(),
@@ -130,9 +103,6 @@ impl RequestOptions {
             terminal: self.terminal,
             extra_capabilities: self.capabilities.clone(),
             weaken: self.weaken,
-            take_in_use: self.take_in_use,
-            umad: self.umad,
-            rdma_cm: self.rdma_cm,
             view: self.view,
             registers: self.registers,
             families: self.families.clone(),

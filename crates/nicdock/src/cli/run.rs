@@ -1,13 +1,15 @@
 //! `nicdock run`: a program in a container that has the selected NICs and no others.
 
-use std::path::Path;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::request::RequestOptions;
 use super::{plan, reconcile};
 use crate::audit::Audit;
 use crate::launch::{self, Timings};
-use crate::lease::{Ledger, STATE};
+use crate::lease::{Ledger, Lock};
+use crate::plan::{Plan, PlanError, SelectError};
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -20,6 +22,9 @@ pub struct Options {
     /// Show the plan and stop
     #[arg(long)]
     dry_run: bool,
+    /// Wait until NICs that match are free, at most so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = FOR_EVER)]
+    wait: Option<u64>,
     /// Print how long each phase took, on standard error
     #[arg(long)]
     timings: bool,
@@ -35,11 +40,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     let audit = options.request.audit.then(Audit::load).transpose()?;
     let mut timings = Timings::start();
-    let ledger = Ledger::new(Path::new(STATE));
-    reconcile::give_back_stale(&ledger)?;
-    // Others wait from before the host is looked at until the NICs are leased: what is planned is what is there.
-    let lock = ledger.lock()?;
-    let plan = plan::make(&options.request, None)?;
+    let ledger = Ledger::of_machine();
+    let (lock, plan) = reserve(&ledger, options)?;
     timings.mark("plan");
     for warning in &plan.warnings {
         notice(format_args!("warning: {warning}"));
@@ -52,3 +54,85 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     Ok(u8::try_from(status).unwrap_or(u8::MAX))
 }
+
+/// More than any machine is up.
+const FOR_EVER: &str = "4294967295";
+
+/// A plan, and the lock under which it was made: others wait from before the host is looked at until the NICs are leased, so
+/// what is planned is what is there.
+fn reserve(ledger: &Ledger, options: &Options) -> Result<(Lock, Plan), Failure> {
+    let begin = Instant::now();
+    let at_most = Duration::from_secs(options.wait.unwrap_or(0));
+    let mut awaited: Option<Awaited> = None;
+    let mut patience = LOOK_AGAIN.start;
+    let mut told = false;
+    loop {
+        if awaited.as_ref().is_none_or(Awaited::is_old) {
+            reconcile::give_back_stale(ledger)?;
+        }
+        let lock = ledger.lock()?;
+        // Of all that wait for a NIC the first has it; the others need not look at the whole host to know.
+        let waits = match awaited.take().filter(|waits| !waits.is_worth_a_look(ledger)) {
+            Some(waits) => waits,
+            None => match plan::make(&options.request, None) {
+                Ok(plan) => return Ok((lock, plan)),
+                Err(error) => {
+                    let waits = Awaited::of(error, ledger, patience)?;
+                    patience = (patience * 2).min(LOOK_AGAIN.end);
+                    waits
+                }
+            },
+        };
+        drop(lock);
+        if !told && begin.elapsed() > Duration::from_secs(1) {
+            notice(format_args!("waiting: {}", waits.error));
+            told = true;
+        }
+        while !waits.is_worth_a_look(ledger) {
+            if begin.elapsed() >= at_most {
+                return Err(waits.error);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        awaited = Some(waits);
+    }
+}
+
+/// NICs that match and were not free, too few of the others.
+struct Awaited {
+    error: Failure,
+    wanted: usize,
+    /// By what the ledger knows those that were free or leased.
+    nics: Vec<String>,
+    look_again: Instant,
+}
+
+impl Awaited {
+    /// Errors: whatever does not go away by waiting.
+    fn of(error: Failure, ledger: &Ledger, patience: Duration) -> Result<Self, Failure> {
+        let Some(PlanError::Select(SelectError::Refused { wanted, candidates, .. })) = error.downcast_ref()
+        else {
+            return Err(error);
+        };
+        let (wanted, count) = (*wanted, candidates.len());
+        let may_change = candidates.iter().filter(|one| one.refused.is_none() || ledger.has(&one.key));
+        let nics = may_change.map(|one| one.key.clone()).collect();
+        if count < wanted {
+            return Err(error);
+        }
+        Ok(Self { error, wanted, nics, look_again: Instant::now() + patience })
+    }
+
+    /// Whether enough have no lease any more.
+    fn is_worth_a_look(&self, ledger: &Ledger) -> bool {
+        self.is_old() || self.nics.iter().filter(|nic| !ledger.has(nic)).count() >= self.wanted
+    }
+
+    /// The host changes by other hands, too, but not so often.
+    fn is_old(&self) -> bool {
+        Instant::now() >= self.look_again
+    }
+}
+
+/// After how long the host is looked at although no lease has gone: twice as long each time, since many may wait.
+const LOOK_AGAIN: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(60);

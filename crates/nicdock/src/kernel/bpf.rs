@@ -5,14 +5,32 @@
 //! `__cgroup_bpf_check_dev_permission`, `__cgroup_bpf_run_lsm_current`).
 #![allow(unsafe_code)]
 
+mod instruction;
+pub mod tcx;
+
+pub use instruction::{Instruction, op};
+
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 // include/uapi/linux/bpf.h
+const BPF_MAP_CREATE: libc::c_long = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_OBJ_PIN: libc::c_long = 6;
+const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_ATTACH: libc::c_long = 8;
+const BPF_PROG_DETACH: libc::c_long = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_F_ALLOW_MULTI: u32 = 2;
+const BPF_F_REPLACE: u32 = 4;
+const BPF_MAP_TYPE_PROG_ARRAY: u32 = 3;
 
 /// What a program decides: `enum bpf_prog_type` and `enum bpf_attach_type` (include/uapi/linux/bpf.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,46 +53,6 @@ impl Hook {
 /// `BPF_DEVCG_ACC_*` and `BPF_DEVCG_DEV_*`.
 pub const ACCESS_MKNOD: u32 = 1;
 pub const DEVICE_CHAR: u32 = 2;
-
-/// One instruction (`struct bpf_insn`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Instruction {
-    pub code: u8,
-    /// Destination in the low four bits, source in the high four.
-    pub registers: u8,
-    pub offset: i16,
-    pub immediate: i32,
-}
-
-/// Operations (include/uapi/linux/bpf.h, bpf_common.h): of words, with an immediate unless they copy or load.
-pub mod op {
-    /// `BPF_LDX | BPF_MEM | BPF_W`, and `BPF_DW`
-    pub const LOAD: u8 = 0x61;
-    pub const LOAD_DOUBLE: u8 = 0x79;
-    /// `BPF_ALU | BPF_MOV | BPF_K`, and `BPF_X`
-    pub const MOVE: u8 = 0xb4;
-    pub const COPY: u8 = 0xbc;
-    pub const AND: u8 = 0x54;
-    pub const SHIFT: u8 = 0x74;
-    /// `BPF_JMP32 | BPF_JNE | BPF_K` and `BPF_JEQ`: the low 32 bits, which are all that the kernel looks at
-    pub const UNLESS: u8 = 0x56;
-    pub const IF: u8 = 0x16;
-    /// `BPF_JMP | BPF_EXIT`
-    pub const EXIT: u8 = 0x95;
-}
-
-impl Instruction {
-    /// `registers`: destination in the low four bits, source in the high four.
-    pub fn new(code: u8, registers: u8, offset: i16, immediate: u32) -> Self {
-        Self { code, registers, offset, immediate: immediate.cast_signed() }
-    }
-
-    /// Ends the program: an access is allowed (`true`) or refused.
-    pub fn answer(yes: bool) -> [Self; 2] {
-        [Self::new(op::MOVE, 0, 0, yes.into()), Self::new(op::EXIT, 0, 0, 0)]
-    }
-}
 
 /// `union bpf_attr`, the part of `BPF_PROG_LOAD`.
 #[repr(C)]
@@ -108,6 +86,51 @@ struct AttachAttr {
     attach_bpf_fd: u32,
     attach_type: u32,
     attach_flags: u32,
+    replace_bpf_fd: u32,
+}
+
+/// The part of `BPF_MAP_CREATE`.
+#[repr(C)]
+struct MapAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// The part of `BPF_MAP_*_ELEM`.
+#[repr(C)]
+struct ElementAttr {
+    map_fd: u32,
+    unused: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// The part of `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
+#[repr(C)]
+struct PinAttr {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// The part of `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+struct IdAttr {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// The part of `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
 }
 
 fn bpf_mut<T>(command: libc::c_long, attr: &mut T) -> io::Result<()> {
@@ -152,9 +175,7 @@ pub fn load(hook: Hook, program: &[Instruction]) -> io::Result<OwnedFd> {
         line_info_cnt: 0,
         attach_btf_id,
     };
-    let fd = bpf(BPF_PROG_LOAD, &attr)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    bpf_descriptor(BPF_PROG_LOAD, &attr)
 }
 
 /// `union bpf_attr`, the part of `BPF_PROG_QUERY`.
@@ -168,8 +189,19 @@ struct QueryAttr {
     prog_cnt: u32,
 }
 
+/// The programs of one kind on one cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    pub ids: Vec<u32>,
+    /// `BPF_F_ALLOW_MULTI`, `BPF_F_ALLOW_OVERRIDE` or neither: as whoever was first wanted it.
+    flags: u32,
+}
+
+/// More than the kernel lets be attached (`BPF_CGROUP_MAX_PROGS`).
+const MOST: usize = 64;
+
 /// How many programs of this kind are attached to the cgroup directory open as `cgroup`.
-pub fn attached(hook: Hook, cgroup: BorrowedFd<'_>) -> io::Result<u32> {
+pub fn count(hook: Hook, cgroup: BorrowedFd<'_>) -> io::Result<u32> {
     let mut attr = QueryAttr {
         target_fd: cgroup.as_raw_fd().cast_unsigned(),
         attach_type: hook.types().1,
@@ -183,13 +215,137 @@ pub fn attached(hook: Hook, cgroup: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(attr.prog_cnt)
 }
 
-/// Attaches a program to the cgroup directory open as `cgroup`; it stays as long as the cgroup.
-pub fn attach(hook: Hook, cgroup: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
+/// The device programs of the cgroup directory open as `cgroup` itself. (Those of the LSM are not told without a list of flags:
+/// `__cgroup_bpf_query()`.)
+pub fn device_programs(cgroup: BorrowedFd<'_>) -> io::Result<Attached> {
+    let hook = Hook::Device;
+    let mut ids = vec![0_u32; MOST];
+    let mut attr = QueryAttr {
+        target_fd: cgroup.as_raw_fd().cast_unsigned(),
+        attach_type: hook.types().1,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: u32::try_from(MOST).unwrap_or(0),
+    };
+    // The kernel writes the number into the structure, and the ids where it points.
+    bpf_mut(BPF_PROG_QUERY, &mut attr)?;
+    ids.truncate(attr.prog_cnt as usize);
+    Ok(Attached { ids, flags: attr.attach_flags })
+}
+
+fn change(
+    command: libc::c_long,
+    hook: Hook,
+    cgroup: BorrowedFd<'_>,
+    program: &OwnedFd,
+    attach_flags: u32,
+    old: Option<&OwnedFd>,
+) -> io::Result<()> {
     let attr = AttachAttr {
         target_fd: cgroup.as_raw_fd().cast_unsigned(),
         attach_bpf_fd: program.as_raw_fd().cast_unsigned(),
         attach_type: hook.types().1,
-        attach_flags: BPF_F_ALLOW_MULTI,
+        attach_flags,
+        replace_bpf_fd: old.map_or(0, |old| old.as_raw_fd().cast_unsigned()),
     };
-    bpf(BPF_PROG_ATTACH, &attr).map(drop)
+    bpf(command, &attr).map(drop)
+}
+
+/// Attaches a program to the cgroup directory open as `cgroup`; it stays as long as the cgroup.
+pub fn attach(hook: Hook, cgroup: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
+    change(BPF_PROG_ATTACH, hook, cgroup, program, BPF_F_ALLOW_MULTI, None)
+}
+
+/// Attaches `new` in the place of `old`, with no moment in between; the flags stay as whoever attached the first program
+/// wanted them (`__cgroup_bpf_attach()`: a lone program is replaced by the next, one of many by name).
+pub fn replace(
+    hook: Hook,
+    cgroup: BorrowedFd<'_>,
+    there: &Attached,
+    old: &OwnedFd,
+    new: &OwnedFd,
+) -> io::Result<()> {
+    let many = there.flags & BPF_F_ALLOW_MULTI != 0;
+    let (flags, old) = if many { (there.flags | BPF_F_REPLACE, Some(old)) } else { (there.flags, None) };
+    change(BPF_PROG_ATTACH, hook, cgroup, new, flags, old)
+}
+
+/// Takes a program off.
+pub fn detach(hook: Hook, cgroup: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
+    change(BPF_PROG_DETACH, hook, cgroup, program, 0, None)
+}
+
+/// A handle on the program with this id. Errors: `ENOENT` when there is none any more.
+pub fn program(id: u32) -> io::Result<OwnedFd> {
+    bpf_descriptor(BPF_PROG_GET_FD_BY_ID, &IdAttr { id, next_id: 0, open_flags: 0 })
+}
+
+/// The id of a program.
+pub fn id(program: &OwnedFd) -> io::Result<u32> {
+    // The beginning of `struct bpf_prog_info`: type and id.
+    let mut info = [0_u32; 2];
+    let mut attr =
+        InfoAttr { bpf_fd: program.as_raw_fd().cast_unsigned(), info_len: 8, info: info.as_mut_ptr() as u64 };
+    bpf_mut(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(info[1])
+}
+
+/// An array with room for one program, for [`Instruction::go_on`].
+pub fn array() -> io::Result<OwnedFd> {
+    let attr = MapAttr {
+        map_type: BPF_MAP_TYPE_PROG_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        map_flags: 0,
+    };
+    bpf_descriptor(BPF_MAP_CREATE, &attr)
+}
+
+/// Puts a program into an array.
+pub fn put(array: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    let (key, mut value) = (0_u32, program.as_raw_fd().cast_unsigned());
+    bpf(BPF_MAP_UPDATE_ELEM, &element(array, &key, &mut value)).map(drop)
+}
+
+/// The id of the program in an array.
+pub fn held(array: &OwnedFd) -> io::Result<u32> {
+    let (key, mut value) = (0_u32, 0_u32);
+    bpf_mut(BPF_MAP_LOOKUP_ELEM, &mut element(array, &key, &mut value))?;
+    Ok(value)
+}
+
+fn element(array: &OwnedFd, key: &u32, value: &mut u32) -> ElementAttr {
+    ElementAttr {
+        map_fd: array.as_raw_fd().cast_unsigned(),
+        unused: 0,
+        key: std::ptr::from_ref(key) as u64,
+        value: std::ptr::from_mut(value) as u64,
+        flags: 0,
+    }
+}
+
+/// Keeps a program or an array alive under a name in a bpffs. An array is emptied when the last descriptor and name of it go, though
+/// programs still use it (`bpf_fd_array_map_clear()` of kernel/bpf/arraymap.c).
+pub fn pin(object: &OwnedFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let bpf_fd = object.as_raw_fd().cast_unsigned();
+    bpf(BPF_OBJ_PIN, &PinAttr { pathname: path.as_ptr() as u64, bpf_fd, file_flags: 0 }).map(drop)
+}
+
+/// What is kept under a name; `None` if nothing is.
+pub fn pinned(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    match bpf_descriptor(BPF_OBJ_GET, &PinAttr { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 }) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Runs a command that makes a descriptor.
+fn bpf_descriptor<T>(command: libc::c_long, attr: &T) -> io::Result<OwnedFd> {
+    let fd = bpf(command, attr)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -35,6 +35,29 @@ pub fn copy(directory: impl AsFd, path: &str) -> io::Result<OwnedFd> {
     Ok(open_tree(directory, path, flags)?)
 }
 
+/// The same with every mount inside it. The mount must be attached in the caller's mount namespace.
+pub fn copy_tree(root: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    Ok(open_tree(root, "", flags)?)
+}
+
+/// The number that mountinfo has for the mount that `file` is on (statx(2), `STATX_MNT_ID`; Linux 5.8).
+pub fn id(file: impl AsFd) -> io::Result<u64> {
+    let mask = rustix::fs::StatxFlags::from_bits_retain(libc::STATX_MNT_ID);
+    Ok(rustix::fs::statx(file, "", rustix::fs::AtFlags::EMPTY_PATH, mask)?.stx_mnt_id)
+}
+
+/// Unmounts the mount whose root is open as `root`, whatever path leads there by now, with all that is mounted in it. The caller's
+/// working directory is then its root.
+pub fn unmount(root: &OwnedFd) -> io::Result<()> {
+    rustix::process::fchdir(root)?;
+    rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH)?;
+    Ok(rustix::process::chdir("/")?)
+}
+
 /// Mounts a detached mount, or moves one that is mounted elsewhere in this mount namespace, on the directory or file open as `target` (move_mount(2)).
 pub fn attach(detached: &OwnedFd, target: impl AsFd) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -89,6 +112,22 @@ pub fn restrict(mount: BorrowedFd<'_>, attrs: MountAttrFlags) -> io::Result<()> 
 pub fn open_inside(root: impl AsFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     Ok(openat2(root, path.trim_start_matches('/'), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+}
+
+/// The content of the file at `path` below `root`; see [`open_inside`].
+pub fn read_inside(root: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = std::fs::File::from(open_inside(root, path, OFlags::RDONLY)?);
+    io::Read::read_to_end(&mut &file, &mut content)?;
+    Ok(content)
+}
+
+/// Unmounts what is mounted on the folder `name` of `folder`, and removes the folder.
+pub fn take_away(folder: impl AsFd, name: &str) -> io::Result<()> {
+    rustix::process::fchdir(&folder)?;
+    rustix::mount::unmount(name, rustix::mount::UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")?;
+    Ok(rustix::fs::unlinkat(&folder, name, rustix::fs::AtFlags::REMOVEDIR)?)
 }
 
 /// Opens a directory or file of the host for use as a handle only (`O_PATH`), following links.

@@ -1,5 +1,10 @@
 //! rtnetlink(7): moving, naming and configuring network interfaces.
 
+pub mod link;
+pub mod neighbours;
+mod raw;
+pub mod traffic;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -5,25 +5,44 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::{LaunchError, staging};
-use crate::lease::{ENTER, Lease, Ledger, STATE};
+use crate::attach;
+use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
-use crate::phases::{cgroup, queue_pairs};
-use crate::plan::Plan;
+use crate::phases::{cgroup, draining, queue_pairs};
 use crate::say::notice;
 
 /// Ends what is left of this process's container. NICs that no other container has go back to the host; `namespace` is
 /// the container's, if it came to have one.
-pub fn end(plan: &Plan, ledger: &Ledger, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
-    clear(&plan.name)?;
+pub fn end(journal: Journal<'_>, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
+    let Journal { ledger, token, grants } = journal;
+    let mut unreadable = ledger.lost(token, grants)?;
+    // Whoever took the NICs away by force has cleared up, and the name may be another container's by now.
+    if !ledger.knows(token) && unreadable.is_empty() {
+        return Ok(());
+    }
+    clear(&token.container)?;
+    // One of them may share the NIC: who ends last gives it back.
+    if !unreadable.is_empty() && !orphans(ledger)?.is_empty() {
+        unreadable.clear();
+    }
     let last = {
         let lock = ledger.lock()?;
-        ledger.leave(&lock, &plan.name)?
+        for (path, lease) in &unreadable {
+            let kept = ledger.put_aside(&lock, path)?;
+            notice(format_args!(
+                "warning: the lease of {} could not be read any more: it is kept as {}",
+                lease.grant.nic.name,
+                kept.display()
+            ));
+            ledger.write(lease)?;
+        }
+        ledger.leave(&lock, token)?
     };
     let mut first = None;
     for lease in &last {
         // Containers that shared it and whose supervisors were killed.
-        let cleared = lease.dead_holders().iter().try_for_each(|name| clear(name));
-        if let Err(error) = cleared.and_then(|()| finish(ledger, lease, namespace)) {
+        let cleared = lease.dead_launched().iter().try_for_each(|name| clear(name));
+        if let Err(error) = cleared.and_then(|()| finish(journal, lease, namespace)) {
             first.get_or_insert(error);
         }
     }
@@ -37,37 +56,108 @@ pub struct Recovered {
     pub failed: Vec<LaunchError>,
 }
 
-/// Gives back what supervisors that were killed could not, their containers ended first. One NIC that cannot be given
-/// back does not keep the others; its lease stays.
+impl Recovered {
+    pub fn add(&mut self, result: Result<Option<String>, LaunchError>) {
+        match result {
+            Ok(line) => self.done.extend(line),
+            Err(error) => self.failed.push(error),
+        }
+    }
+}
+
+/// Gives back what supervisors that were killed could not, their containers ended first, and frees what has drained. One NIC
+/// that cannot be given back does not keep the others; its lease stays.
 pub fn recover(ledger: &Ledger) -> Result<Recovered, LaunchError> {
+    recover_leases(ledger, ledger.read()?)
+}
+
+/// The same for these; what lives is not looked at any further.
+pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, LaunchError> {
+    ledger.tidy()?;
     let mut recovered = Recovered::default();
-    for seen in ledger.broken()? {
-        let claimed = {
-            let lock = ledger.lock()?;
-            ledger.claim(&lock, &seen)?
-        };
-        match claimed.map(|lease| recover_one(ledger, &lease)) {
-            Some(Ok(line)) => recovered.done.push(line),
-            Some(Err(error)) => recovered.failed.push(error),
-            None => {}
+    for seen in leases {
+        if seen.state() == State::Draining {
+            recovered.add(drained(ledger, &seen));
+        } else if seen.is_broken() {
+            recovered.add(recover_one(ledger, &seen));
         }
     }
     Ok(recovered)
 }
 
-/// The ledger is not locked: ending processes and waiting for the kernel take time, and the lease is claimed.
-fn recover_one(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
+/// Frees a lease that nobody's descriptor keeps any more.
+pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchError> {
+    let left = draining::now(&lease.grant);
+    if left == lease.draining {
+        return Ok(None);
+    }
+    let lock = ledger.lock()?;
+    if !left.is_empty() {
+        ledger.keep(&lock, lease, left, None)?;
+        return Ok(None);
+    }
+    ledger.free(&lock, lease)?;
+    Ok(Some(format!(
+        "{} can be given again: the last descriptor that left its container is closed",
+        lease.grant.nic.name
+    )))
+}
+
+/// The ledger is not locked: ending processes and waiting for the kernel take time, and the lease is claimed. `None` if
+/// there is nothing to do.
+pub fn recover_one(ledger: &Ledger, seen: &Lease) -> Result<Option<String>, LaunchError> {
+    let claimed = {
+        let lock = ledger.lock()?;
+        ledger.claim(&lock, seen)?
+    };
+    let Some(lease) = claimed else { return Ok(None) };
     let (nic, names) = (&lease.grant.nic.name, lease.dead_holders());
     let containers = names.join(" and ");
     let was_live = lease.is_live();
-    for name in &names {
+    // A container that nicdock has not made is not nicdock's to end.
+    for name in &lease.dead_launched() {
         clear(name)?;
     }
     if was_live {
-        return Ok(format!("took {nic} from container {containers}; others still have it"));
+        return Ok(Some(format!(
+            "took {nic} from container {containers}, whose nicdock was killed; others still have it"
+        )));
     }
-    finish(ledger, lease, None)?;
-    Ok(format!("gave back {nic} of container {containers}"))
+    let token = lease.holders.first().map(Token::of).unwrap_or_default();
+    let why = why_broken(&lease);
+    finish(Journal { ledger, token: &token, grants: std::slice::from_ref(&lease.grant) }, &lease, None)?;
+    Ok(Some(format!("gave back {nic} of container {containers}, {why}")))
+}
+
+/// Why a lease that nobody alive answers for is to be given back.
+pub fn why_broken(lease: &Lease) -> &'static str {
+    let foreign = lease.holders.iter().any(|holder| !holder.is_launched());
+    match foreign {
+        true if lease.has_begun(&Step::Return) => "whose nicdock detach was killed",
+        true if lease.has_begun(&Step::Attach) => "which has ended",
+        true => "whose nicdock attach was killed",
+        false => "whose nicdock was killed",
+    }
+}
+
+/// Containers that run and that no lease names which can be read.
+pub fn orphans(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
+    let known = ledger.readable()?;
+    let is_known = |name: &String| known.iter().any(|lease| lease.holder(name).is_some());
+    Ok(cgroup::populated().into_iter().filter(|name| !is_known(name)).collect())
+}
+
+/// Clears what is left of containers that have no lease: that of one was put aside, since it could not be read.
+pub fn clear_orphans(ledger: &Ledger) -> Result<(), LaunchError> {
+    let lock = ledger.lock()?;
+    // As long as another lease cannot be read, whose they are is not known.
+    let Ok(leases) = ledger.read() else { return Ok(()) };
+    let staged = staging::names().into_iter().chain(cgroup::names());
+    staged
+        .filter(|name| leases.iter().all(|lease| lease.holder(name).is_none()))
+        .try_for_each(|name| clear(&name))?;
+    drop(lock);
+    Ok(())
 }
 
 /// Ends every process of a container and removes what was made for it, but for the NICs.
@@ -78,14 +168,29 @@ fn clear(name: &str) -> Result<(), LaunchError> {
     removed
 }
 
-/// Gives back a NIC that nobody has any more. One that never left is not touched.
-fn finish(ledger: &Ledger, lease: &Lease, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
-    if lease.has_begun(ENTER) {
-        for line in queue_pairs::left(&lease.grant) {
-            notice(format_args!("warning: {line}"));
-        }
-        give_back(&lease.grant, namespace)?.iter().for_each(notice);
+/// Gives back a NIC that nobody has any more, each part that was taken. It can be given again unless somebody can still reach
+/// it.
+pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) -> Result<(), LaunchError> {
+    for line in queue_pairs::left(&lease.grant) {
+        notice(format_args!("warning: {line}"));
     }
-    let lock = ledger.lock()?;
-    Ok(ledger.free(&lock, lease)?)
+    attach::undo(lease, journal.ledger)?;
+    let left = give_back(lease, namespace, journal)?;
+    left.iter().for_each(notice);
+    attach::undo_late(lease)?;
+    let was_opened = lease.has_begun(&Step::Restrict) || lease.was_attached();
+    let reached_by = if was_opened { draining::of(&lease.grant) } else { Vec::new() };
+    journal.try_begin(&Step::Free);
+    let lock = journal.ledger.lock()?;
+    if reached_by.is_empty() && left.dirty.is_empty() {
+        return Ok(journal.ledger.free(&lock, lease)?);
+    }
+    for one in &reached_by {
+        notice(format_args!(
+            "warning: {} is back, but {one}: it is not given to anybody until that is closed",
+            lease.grant.nic.name
+        ));
+    }
+    let quarantine = (!left.dirty.is_empty()).then(|| left.dirty.join("; "));
+    Ok(journal.ledger.keep(&lock, lease, reached_by, quarantine)?)
 }

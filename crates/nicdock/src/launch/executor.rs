@@ -48,10 +48,19 @@ impl Program {
             audit,
         }
     }
+
+    fn end_with_supervisor(&self) {
+        if child::die_with_parent().is_err() || self.supervisor.has_ended() {
+            std::process::exit(125);
+        }
+    }
 }
 
 impl Executor for Program {
+    /// Called when the process has its final credentials (a change of them would forget who its parent is, prctl(2)), before it waits
+    /// to be started: from here on it ends with its supervisor.
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
+        self.end_with_supervisor();
         Ok(())
     }
 
@@ -62,9 +71,7 @@ impl Executor for Program {
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        if child::die_with_parent().is_err() || self.supervisor.has_ended() {
-            std::process::exit(125);
-        }
+        self.end_with_supervisor();
         if let Err(difference) = self.promised.is_kept()
             && !Closing::Verify.is_left_open()
         {

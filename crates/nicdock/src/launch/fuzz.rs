@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use nicdock_fuzzing::check;
 
-use super::{bundle, mountinfo};
-use crate::request::{Memlock, NetdevMode, RdmaLimits, Request, Root, User};
+use super::bundle;
+use crate::kernel::mountinfo;
+use crate::request::{Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, User};
 use crate::view::Profile;
 
 fn folder(target: &str) -> String {
@@ -14,13 +15,18 @@ fn folder(target: &str) -> String {
 
 fn request() -> Request {
     Request {
-        selectors: Vec::new(),
+        nics: NicRequest {
+            selectors: Vec::new(),
+            addresses: Vec::new(),
+            netdev_name: None,
+            netdev: NetdevMode::Move,
+            take_in_use: false,
+            umad: false,
+            rdma_cm: false,
+        },
         join: None,
         name: None,
         root: Root::Bundle("/bundle".into()),
-        addresses: Vec::new(),
-        netdev_name: None,
-        netdev: NetdevMode::Move,
         memlock: Memlock::Unlimited,
         user: User::default(),
         volumes: Vec::new(),
@@ -29,9 +35,6 @@ fn request() -> Request {
         terminal: false,
         extra_capabilities: Vec::new(),
         weaken: false,
-        take_in_use: false,
-        umad: false,
-        rdma_cm: false,
         view: Profile::Nic,
         registers: false,
         families: Vec::new(),
@@ -51,7 +54,11 @@ fn bundles() {
         }
         assert!(matches!(request.root, Root::Directory(_)));
         assert!(
-            !request.weaken && !request.umad && !request.rdma_cm && !request.registers && !request.userns
+            !request.weaken
+                && !request.nics.umad
+                && !request.nics.rdma_cm
+                && !request.registers
+                && !request.userns
         );
         assert!(
             request.view == Profile::Nic

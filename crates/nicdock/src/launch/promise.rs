@@ -4,6 +4,7 @@ use rustix::process::{Resource, getgid, getrlimit, getuid};
 use rustix::thread::{CapabilitySet, SecureComputingMode};
 
 use crate::plan::Plan;
+use crate::plan::capabilities::number;
 use crate::request::{Memlock, User};
 
 pub struct Promise {
@@ -57,23 +58,4 @@ impl Promise {
 
 fn expect(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what.to_owned()) }
-}
-
-/// The number of a capability, by its name (include/uapi/linux/capability.h).
-fn number(name: &str) -> Option<u32> {
-    let name = name.strip_prefix("CAP_")?;
-    let set = CapabilitySet::from_name(name)?;
-    Some(set.bits().trailing_zeros())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_default_capability_has_a_number() {
-        assert_eq!(number("CAP_CHOWN"), Some(0));
-        assert_eq!(number("CAP_SYS_ADMIN"), Some(21));
-        assert_eq!(number("CAP_NONSENSE"), None);
-    }
 }

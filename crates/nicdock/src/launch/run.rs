@@ -23,13 +23,15 @@ use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
-use crate::lease::{ENTER, Holder, Ledger, Lock, STATE};
+use crate::lease::{Holder, Journal, Ledger, Lock, STATE, Step};
 use crate::phases::cgroup::{self, Cgroup};
 use crate::phases::devices::given_nodes;
 use crate::phases::network;
 use crate::phases::rdma_limits::{self, Inside};
+use crate::phases::settings;
 use crate::plan::Plan;
 use crate::request::Memlock;
+use crate::say::notice;
 
 /// How long each phase took.
 pub struct Timings {
@@ -64,16 +66,22 @@ pub fn run(
     child::forget_passed_descriptors()
         .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
-    let host = match &plan.join {
-        None => ledger.reserve(&lock, plan).map(|()| None)?,
-        Some(other) => Some(ledger.join(&lock, plan, other)?),
+    let mut plan = plan.clone();
+    if plan.join.is_none() {
+        settings::remember(&mut plan.grants)?.iter().for_each(notice);
+    }
+    let plan = &plan;
+    let (token, host) = match &plan.join {
+        None => (ledger.reserve(&lock, plan)?, None),
+        Some(other) => ledger.join(&lock, plan, other).map(|(token, host)| (token, Some(host)))?,
     };
+    let journal = Journal { ledger, token: &token, grants: &plan.grants };
     drop(lock);
     timings.mark("reserve");
     let mut namespace = None;
-    let result = attempt(plan, ledger, host.as_ref(), audit.as_ref(), &signals, &mut namespace, timings);
+    let result = attempt(plan, journal, host.as_ref(), audit.as_ref(), &signals, &mut namespace, timings);
     timings.mark("program");
-    let undone = end(plan, ledger, namespace.as_ref());
+    let undone = end(journal, namespace.as_ref());
     timings.mark("return");
     match (result, undone) {
         (Ok(status), Ok(())) => Ok(status),
@@ -86,7 +94,7 @@ pub fn run(
 
 fn attempt(
     plan: &Plan,
-    ledger: &Ledger,
+    journal: Journal<'_>,
     host: Option<&Holder>,
     audit: Option<&Rc<Audit>>,
     signals: &Signals,
@@ -96,13 +104,13 @@ fn attempt(
     let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
+    journal.begin(&Step::Stage)?;
     let staging = Staging::prepare(plan)?;
     if host.is_none() {
         network::check_identities(&plan.grants)?;
     }
-    ledger.journal(&plan.name, ENTER, None)?;
     timings.mark("prepare");
-    let mut worker = Worker::start(plan, &staging.prepared, host, signals)?;
+    let mut worker = Worker::start(plan, &staging.prepared, host, journal, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
     let watch = Watch::start(plan, handle).map_err(inside)?;
     let config = spec::spec(plan, &staging);
@@ -123,6 +131,7 @@ fn attempt(
     if plan.container.userns {
         inherit_memlock(plan.container.memlock).map_err(inside)?;
     }
+    journal.begin(&Step::Create)?;
     let group = Inside::enter(&plan.name)?;
     // The container inherits the network namespace: from a user namespace of its own it could not enter it.
     let created = netns::within(&*handle, || {
@@ -140,6 +149,7 @@ fn attempt(
         .map(|pid| pid.as_raw().unsigned_abs())
         .ok_or_else(|| LaunchError::Container("no process".into()))?;
     let process = Process::open(init).map_err(inside)?;
+    journal.begin(&Step::Restrict)?;
     let cgroup = Cgroup::of_process(init)?;
     if !Closing::DeviceCgroup.is_left_open() {
         cgroup.restrict_devices(&given_nodes(&plan.grants)?)?;
@@ -151,11 +161,12 @@ fn attempt(
     if !Closing::Verify.is_left_open() {
         cgroup.verify(plan.container.socket_program)?;
     }
+    journal.begin(&Step::Compose)?;
     worker.finish(init, signals)?;
     timings.mark("enter and verify");
     let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;
     cgroup::holds_only(&plan.name, init)?;
-    ledger.journal(&plan.name, "start", Some(handle.as_raw_fd()))?;
+    journal.start(handle.as_raw_fd())?;
     if let Some(signal) = signals.next_that_ends().map_err(inside)? {
         return Err(LaunchError::Signal(signal));
     }

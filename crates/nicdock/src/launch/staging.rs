@@ -124,6 +124,12 @@ pub fn remove(name: &str) -> Result<(), LaunchError> {
     fs::remove_dir(folder).map_err(|e| LaunchError::path(folder, e))
 }
 
+/// The containers for which something is staged.
+pub fn names() -> Vec<String> {
+    let entries = fs::read_dir(folder("")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
 /// The staged spec holds the program's environment, which may be secret.
 fn make_private(folder: &Path) -> Result<(), LaunchError> {
     use std::os::unix::fs::PermissionsExt;

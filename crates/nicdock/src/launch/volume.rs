@@ -9,8 +9,8 @@ use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
-use super::mountinfo::{self, Mounted};
 use crate::kernel::mount;
+use crate::kernel::mountinfo::{self, Mounted};
 use crate::lease::STATE;
 use crate::request::Volume;
 
@@ -81,7 +81,7 @@ fn check_contents(handle: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
     let real = check_state(handle, path)?;
     let mounts = fs::read("/proc/self/mountinfo").map_err(fail)?;
     let bad = |kind: &str| kind == "devtmpfs" || FORBIDDEN.iter().any(|(_, name)| *name == kind);
-    for Mounted { point, kind } in mountinfo::parse(&mounts) {
+    for Mounted { point, kind, .. } in mountinfo::parse(&mounts) {
         if bad(&kind) && (point.starts_with(&real) || (kind == "devtmpfs" && real.starts_with(&point))) {
             let point = point.display();
             return Err(LaunchError::path(

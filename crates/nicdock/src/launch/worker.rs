@@ -12,7 +12,7 @@ use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
-use crate::lease::Holder;
+use crate::lease::{Holder, Journal};
 use crate::phases::enter::Prepared;
 use crate::phases::{Doing, PhaseError, enter, network, verify};
 use crate::plan::Plan;
@@ -31,6 +31,7 @@ impl Worker {
         plan: &Plan,
         prepared: &Prepared,
         host: Option<&Holder>,
+        journal: Journal<'_>,
         signals: &Signals,
     ) -> Result<Self, LaunchError> {
         let inside = |e: std::io::Error| {
@@ -39,7 +40,7 @@ impl Worker {
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, prepared, host, &mut stream) {
+            match work(plan, prepared, host, journal, &mut stream) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -113,6 +114,7 @@ fn work(
     plan: &Plan,
     prepared: &Prepared,
     host: Option<&Holder>,
+    journal: Journal<'_>,
     stream: &mut BufReader<UnixStream>,
 ) -> Result<(), PhaseError> {
     let say = |stream: &mut BufReader<UnixStream>, word: &str| {
@@ -128,7 +130,8 @@ fn work(
         netns::enter_new().doing(|| "making a network namespace".into())?;
         let here = netns::current().doing(|| "opening the container's network namespace".into())?;
         say(stream, "namespace")?;
-        network::fill(&mut host, &home, &here, &plan.grants)?;
+        network::set_loopback_up()?;
+        network::fill(&mut host, &home, &here, &plan.grants, journal)?;
     }
     say(stream, "network")?;
     let mut line = String::new();

@@ -17,6 +17,11 @@ impl ProcessId {
         Self { pid, start: start_time(pid).unwrap_or(0) }
     }
 
+    /// `None` for one that has ended.
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, start: start_time(pid)? })
+    }
+
     /// A zombie counts as dead: nothing of it can run any more.
     pub fn is_alive(self) -> bool {
         start_time(self.pid) == Some(self.start)

@@ -61,6 +61,8 @@ struct Entry<'a> {
     held_by: Option<&'a Holder>,
     /// Containers that joined that one.
     shared_with: &'a [Holder],
+    /// What else keeps it from being given, a sentence: it is draining or in quarantine (`nicdock leases`).
+    kept_by: Option<&'a str>,
     /// Why the host needs it; empty when it is free to take.
     in_use: Vec<Sign<'a>>,
     /// How a container can be kept from other NICs' RDMA devices: `method` is `rdma-netns` (the device moves into
@@ -168,7 +170,8 @@ pub fn json(host: &Host, holders: &Holders, all: bool) -> serde_json::Result<Str
 
 fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
     let function = nic.pci.and_then(|address| host.function(address));
-    let held_by = holders.get(&nic.name).map_or(&[][..], Vec::as_slice);
+    let held = holders.get(&nic.name);
+    let held_by = held.map_or(&[][..], |held| &held.containers);
     Entry {
         name: &nic.name,
         kind: nic.kind,
@@ -185,6 +188,7 @@ fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
         vfs: function.map_or(&[], |f| &f.vfs),
         held_by: held_by.first(),
         shared_with: held_by.get(1..).unwrap_or_default(),
+        kept_by: held.and_then(|held| held.kept_by.as_deref()),
         in_use: nic.in_use.iter().map(|sign| Sign { sign, text: sign.to_string() }).collect(),
         isolation: &nic.isolation,
         rdma_devices: nic.rdma_devices.iter().map(|device| rdma_entry(host, nic, device)).collect(),

@@ -4,7 +4,7 @@ use nicdock_host::model::{Host, InUse, IsolationMethod, Nic};
 
 use super::columns::columns;
 use super::link::Link;
-use super::{Holder, Holders, node_names, shown};
+use super::{Holders, node_names, shown};
 
 const HEADING: [&str; 10] =
     ["NAME", "KIND", "NETDEV", "PCI", "NUMA", "LINK", "ADDRESSES", "NODES", "HELD BY", "ISOLATION"];
@@ -26,10 +26,7 @@ pub fn table(host: &Host, holders: &Holders, all: bool) -> String {
 fn row(host: &Host, nic: &Nic, holders: &Holders) -> Vec<String> {
     let netdevs: Vec<&str> = nic.netdevs.iter().map(|netdev| netdev.name.as_str()).collect();
     let held = match holders.get(&nic.name) {
-        Some(holders) => {
-            let name = |holder: &Holder| format!("{} (process {})", holder.container, holder.pid);
-            format!("container {}", holders.iter().map(name).collect::<Vec<_>>().join(", "))
-        }
+        Some(held) => held.words(|holder| format!("{} (process {})", holder.container, holder.pid)),
         None if nic.in_use.is_empty() => String::new(),
         None => format!("host: {}", summary(&nic.in_use)),
     };
@@ -81,6 +78,7 @@ fn summary(signs: &[InUse]) -> String {
             InUse::TcpConnection { .. } => format!("{connections} TCP connections"),
             InUse::Member { master, .. } => format!("member of {master}"),
             InUse::Stacked { upper, .. } => format!("{upper} is on it"),
+            InUse::Xdp { program, .. } => format!("XDP program {program}"),
             InUse::OpenNode { pid, command, .. } => format!("{command} ({pid})"),
         };
         if !words.contains(&word) {

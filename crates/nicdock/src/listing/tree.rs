@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::{Host, Nic, PciAddress, PciFunction};
 
 use super::link::Link;
-use super::{Holder, Holders, pool, shown};
+use super::{Held, Holders, pool, shown};
 
 /// What is printed on one line, with what hangs below.
 #[derive(Default)]
@@ -76,10 +76,8 @@ fn nic_label(nic: &Nic, function: Option<&PciFunction>, holders: &Holders) -> St
         let of = function.pf.map(|pf| format!(", VF of {pf}")).unwrap_or_default();
         format!(" {:04x}:{:04x} {driver}{of}", function.vendor, function.device)
     });
-    let names = |holders: &Vec<Holder>| {
-        holders.iter().map(|holder| holder.container.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    let holder = holders.get(&nic.name).map(|holders| format!(", held by container {}", names(holders)));
+    let words = |held: &Held| held.words(|holder| holder.container.clone());
+    let holder = holders.get(&nic.name).map(|held| format!(", held by {}", words(held)));
     let (identity, holder) = (identity.unwrap_or_default(), holder.unwrap_or_default());
     format!("{address}{} {}{identity}{holder}", nic.name, nic.kind)
 }

@@ -1,5 +1,6 @@
 //! The container's control group: which devices it may open, and ending all that is in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use super::devices::DeviceNode;
 use super::{Doing, PhaseError, rdma_limits, sockets};
 use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Hook, Instruction, op};
+use crate::kernel::membership;
 use crate::request::Family;
 
 /// Devices of every container: null, zero, full, random, urandom, tty, console, ptmx, and all of devpts
@@ -36,6 +38,8 @@ pub struct Cgroup {
     devices: Option<PathBuf>,
     /// Version 2.
     unified: Option<PathBuf>,
+    /// Version 1, the `freezer` hierarchy.
+    freezer: Option<PathBuf>,
 }
 
 impl Cgroup {
@@ -47,18 +51,33 @@ impl Cgroup {
 
     /// `hybrid`: version 2 is mounted beside version 1.
     pub fn parse(text: &str, hybrid: bool) -> Self {
-        let mut this = Self { devices: None, unified: None };
-        for line in text.lines() {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-            let join = |mount: &str| Path::new(mount).join(path.trim_start_matches('/'));
-            if controllers.split(',').any(|c| c == "devices") {
-                this.devices = Some(join("/sys/fs/cgroup/devices"));
-            } else if controllers.is_empty() && path != "/" {
-                this.unified = Some(join(if hybrid { "/sys/fs/cgroup/unified" } else { "/sys/fs/cgroup" }));
+        let mut this = Self { devices: None, unified: None, freezer: None };
+        for group in membership::parse(text) {
+            let join = |mount: &str| Some(group.below(Path::new(mount)));
+            if group.has("devices") {
+                this.devices = join("/sys/fs/cgroup/devices");
+            } else if group.has("freezer") && !group.is_root() {
+                this.freezer = join("/sys/fs/cgroup/freezer");
+            } else if group.is_unified() && !group.is_root() {
+                this.unified = join(if hybrid { "/sys/fs/cgroup/unified" } else { "/sys/fs/cgroup" });
             }
         }
         this
+    }
+
+    /// The group that decides about devices on version 1.
+    pub fn devices(&self) -> Option<&Path> {
+        self.devices.as_deref()
+    }
+
+    /// The group of version 2, if it is not the root.
+    pub fn unified(&self) -> Option<&Path> {
+        self.unified.as_deref()
+    }
+
+    /// The group of version 1 whose processes can be stopped, if it is not the root.
+    pub fn freezer(&self) -> Option<&Path> {
+        self.freezer.as_deref()
     }
 
     /// Refuses every socket but those of `families` and of the few safe protocols of netlink, by whatever way it is made: from
@@ -132,10 +151,10 @@ fn restrict_v2(folder: &Path, allowed: &[(u32, Option<u32>)]) -> Result<(), Phas
 /// How many programs of a group of version 2 decide about something.
 fn attached(folder: &Path, hook: Hook) -> Result<u32, PhaseError> {
     let what = || format!("asking for the BPF programs ({hook:?}) of {}", folder.display());
-    bpf::attached(hook, open(folder).doing(what)?.as_fd()).doing(what)
+    bpf::count(hook, open(folder).doing(what)?.as_fd()).doing(what)
 }
 
-fn open(folder: &Path) -> io::Result<OwnedFd> {
+pub fn open(folder: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(folder, flags, Mode::empty())?)
 }
@@ -197,14 +216,19 @@ pub fn end(name: &str) -> Result<(), PhaseError> {
 
 /// Removes a cgroup with those below it, which a program with a cgroup file system of its own may have made; kills what is
 /// in them and gives `false` while there is something.
+///
+/// Another nicdock may do the same at this moment: whatever the kernel then says to a look at what has gone (`ENOENT`, `ENODEV`), it
+/// is done.
 fn remove(folder: &Path) -> io::Result<bool> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
+    match remove_existing(folder) {
+        Err(_) if !folder.exists() => Ok(true),
+        result => result,
+    }
+}
+
+fn remove_existing(folder: &Path) -> io::Result<bool> {
     let mut empty = true;
-    for entry in entries {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             empty &= remove(&entry.path())?;
@@ -221,7 +245,6 @@ fn remove(folder: &Path) -> io::Result<bool> {
     rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         // A process has come, or is not quite gone.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
         Err(error) => Err(error),
@@ -259,8 +282,43 @@ pub fn holds_only(name: &str, init: u32) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// A process of container `name`.
+pub fn process_of(name: &str) -> Option<u32> {
+    let pids = folders(name).into_iter().find_map(|folder| processes(&folder).ok()?.into_iter().next());
+    pids.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// The container of nicdock's own launcher in whose cgroup process `pid` is.
+pub fn container_of(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    membership::parse(&text).find_map(|group| {
+        let name = group.path.strip_prefix("/nicdock/")?.strip_prefix(PREFIX)?;
+        Some(name.split('/').next()?.to_owned())
+    })
+}
+
+/// Every container in whose cgroups there are processes.
+pub fn populated() -> Vec<String> {
+    let has_some = |folder: &PathBuf| processes(folder).is_ok_and(|list| !list.is_empty());
+    names().into_iter().filter(|name| folders(name).iter().any(has_some)).collect()
+}
+
+/// Every container that has a cgroup.
+pub fn names() -> Vec<String> {
+    let listed = |mount: PathBuf| fs::read_dir(mount.join("nicdock")).into_iter().flatten().flatten();
+    let entries = hierarchies().into_iter().flat_map(listed).map(|entry| entry.file_name());
+    let names: BTreeSet<String> =
+        entries.filter_map(|name| Some(name.to_str()?.strip_prefix(PREFIX)?.to_owned())).collect();
+    names.into_iter().collect()
+}
+
 /// The container's folders in every hierarchy.
 fn folders(name: &str) -> Vec<PathBuf> {
+    hierarchies().into_iter().map(|mount| below(&mount, name)).filter(|p| p.exists()).collect()
+}
+
+/// Where hierarchies may be mounted.
+fn hierarchies() -> Vec<PathBuf> {
     let mut mounts = vec![PathBuf::from("/sys/fs/cgroup")];
     if let Ok(entries) = fs::read_dir("/sys/fs/cgroup") {
         mounts.extend(
@@ -270,7 +328,7 @@ fn folders(name: &str) -> Vec<PathBuf> {
                 .map(|e| e.path()),
         );
     }
-    mounts.into_iter().map(|mount| below(&mount, name)).filter(|p| p.exists()).collect()
+    mounts
 }
 
 /// Whether the host has cgroup version 2 alone. With version 1 the container sees no /sys/fs/cgroup at all.
@@ -285,5 +343,7 @@ pub fn below(mount: &Path, name: &str) -> PathBuf {
 
 /// Where libcontainer puts the container (`linux.cgroupsPath`). No file of a cgroup's own begins so.
 pub fn path(name: &str) -> String {
-    format!("/nicdock/container-{name}")
+    format!("/nicdock/{PREFIX}{name}")
 }
+
+const PREFIX: &str = "container-";

@@ -11,8 +11,8 @@ use super::devices::{DeviceNode, every_node, given_nodes};
 use super::{Doing, PhaseError, verify};
 use crate::closing::Closing;
 use crate::kernel::{mount, netns};
-use crate::plan::Plan;
-use crate::request::Root;
+use crate::plan::{Grant, Plan};
+use crate::request::{Root, User};
 use crate::view::{self, Brought, Shown};
 
 /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
@@ -37,7 +37,7 @@ pub struct Entered {
 /// copies of the plan's, then /dev, /proc and /sys.
 pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, PhaseError> {
     let given = given_nodes(&plan.grants)?;
-    let shown = shown(plan, &given);
+    let shown = shown(&plan.grants, &given, plan.container.registers);
     let nodes = if Closing::Nodes.is_left_open() { every_node()? } else { given };
     verify::namespaces(init, plan.container.userns)?;
     let process = mount::open_host_path(Path::new(&format!("/proc/{init}")))
@@ -61,9 +61,9 @@ pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, P
 }
 
 /// What the view shows, by name.
-fn shown(plan: &Plan, nodes: &[DeviceNode]) -> Shown {
-    let mut shown = Shown { registers: plan.container.registers, ..Shown::default() };
-    for grant in &plan.grants {
+pub fn shown(grants: &[Grant], nodes: &[DeviceNode], registers: bool) -> Shown {
+    let mut shown = Shown { registers, ..Shown::default() };
+    for grant in grants {
         shown.netdevs.extend(grant.netdevs.iter().map(|n| n.name.clone()));
         shown.rdma_devices.extend(grant.rdma.iter().map(|r| r.device.name.clone()));
         if let Some(address) = grant.nic.pci {
@@ -96,10 +96,17 @@ fn mount_volume(root: &OwnedFd, destination: &str, copy: &OwnedFd) -> Result<(),
 /// (`SB_I_NODEV`), and the program can neither add to it nor fill it.
 fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
     let what = || "making /dev/infiniband".to_owned();
-    let options = [("mode", Some("755")), ("size", Some("64k"))];
+    let folder = make_nodes("tmpfs", plan.container.user, nodes)?;
+    let dev = open_tmpfs(root, "/dev")?;
+    mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)
+}
+
+/// A file system with the nodes, owned by `user`, mounted nowhere yet; mountinfo will name `source`.
+pub fn make_nodes(source: &str, user: User, nodes: &[DeviceNode]) -> Result<OwnedFd, PhaseError> {
+    let what = || "making /dev/infiniband".to_owned();
+    let options = [("source", Some(source)), ("mode", Some("755")), ("size", Some("64k"))];
     let folder = mount::detached("tmpfs", &options, MountAttrFlags::empty()).doing(what)?;
-    rustix::process::umask(Mode::empty());
-    let user = plan.container.user;
+    let before = rustix::process::umask(Mode::empty());
     for node in nodes {
         let what = || format!("making /dev/infiniband/{} ({}:{})", node.name, node.major, node.minor);
         let device = rustix::fs::makedev(node.major, node.minor);
@@ -110,12 +117,12 @@ fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<(), 
         let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
         rustix::fs::chownat(&folder, node.name.as_str(), Some(uid), Some(gid), flags).doing(what)?;
     }
+    rustix::process::umask(before);
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     mount::restrict(folder.as_fd(), attributes).doing(what)?;
-    let dev = open_tmpfs(root, "/dev")?;
-    mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)
+    Ok(folder)
 }
 
 /// Makes the container's own root its root, instead of the empty one in which its process was made, and takes /proc and /dev

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use nicdock_host::model::Netdev;
 
 use super::network::set_mtu_and_mac;
+use super::settings::Left;
 use super::{Doing, PhaseError, rdma_move, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
+use crate::lease::{Journal, Lease, Step};
 use crate::plan::{Grant, NetdevGrant};
 
 /// How long the kernel may take to return a NIC whose namespace has died (`cleanup_net` runs in the background).
@@ -20,32 +22,41 @@ const KERNEL_RETURN: Duration = Duration::from_secs(20);
 /// How long the kernel may take to remove a NIC that was pulled while a program used it.
 const REMOVAL: Duration = Duration::from_secs(10);
 
-/// Brings everything of `grant` back; gives what is not as it was, or that the NIC was unplugged, in sentences.
+/// Brings back every part of the NIC that was taken; gives what is not as it was, or that the NIC was unplugged.
 ///
-/// `namespace` is the container's, where a descriptor of it is at hand; without it the container is dead and the kernel
-/// puts the NIC into the host's namespace by itself. An error means that the NIC is not back.
-pub fn give_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>, PhaseError> {
-    let unplugged = || {
-        let address = grant.nic.pci.map(|address| format!(" ({address})")).unwrap_or_default();
-        Ok(vec![format!(
-            "{}{address} was unplugged meanwhile: there is nothing to give back",
-            grant.nic.name
-        )])
-    };
-    if is_unplugged(grant) {
-        return unplugged();
+/// `namespace` is the container's, where a descriptor of it is at hand. Without it the container is dead and the kernel puts the
+/// NIC into the host's namespace by itself, unless somebody else keeps that namespace: then it is looked for. An error means
+/// that the NIC is not back.
+pub fn give_back(
+    lease: &Lease,
+    namespace: Option<&OwnedFd>,
+    journal: Journal<'_>,
+) -> Result<Left, PhaseError> {
+    let grant = &lease.grant;
+    if let Some(why) = gone(grant) {
+        return Ok(Left::note_of(why));
     }
-    let result = bring_back(grant, namespace);
+    let result = bring_back(lease, namespace, journal);
     // A NIC that vanishes while it is moved gives any error: whether it did shows when the kernel is done.
     let begin = Instant::now();
-    while result.as_ref().is_err_and(is_being_removed) && !is_unplugged(grant) && begin.elapsed() < REMOVAL {
+    while result.as_ref().is_err_and(is_being_removed) && gone(grant).is_none() && begin.elapsed() < REMOVAL {
         std::thread::sleep(Duration::from_millis(20));
     }
-    if is_unplugged(grant) { unplugged() } else { result }
+    gone(grant).map_or(result, |why| Ok(Left::note_of(why)))
 }
 
-fn is_unplugged(grant: &Grant) -> bool {
-    grant.nic.pci.is_some_and(|address| !Path::new(&format!("/sys/bus/pci/devices/{address}")).exists())
+/// Why there is no netdev to give back, if it is told apart from one that is lost.
+fn gone(grant: &Grant) -> Option<String> {
+    let address = grant.nic.pci?;
+    let function = Path::new("/sys/bus/pci/devices").join(address.to_string());
+    let why = if !function.exists() {
+        "was unplugged meanwhile: there is nothing to give back"
+    } else if !function.join("driver").exists() {
+        "has no driver any more: there is nothing to give back; what the host had set on its netdev is to be set again when one is bound"
+    } else {
+        return None;
+    };
+    Some(format!("{} ({address}) {why}", grant.nic.name))
 }
 
 /// The errors that an interface gives while, and after, its driver takes it away.
@@ -54,26 +65,46 @@ fn is_being_removed(error: &PhaseError) -> bool {
         || matches!(error.error.raw_os_error(), Some(libc::EBUSY | libc::ENODEV))
 }
 
-fn bring_back(grant: &Grant, namespace: Option<&OwnedFd>) -> Result<Vec<String>, PhaseError> {
+fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) -> Result<Left, PhaseError> {
+    let grant = &lease.grant;
     let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
-    let mut notes = Vec::new();
+    let mut left = Left::default();
     for given in &grant.netdevs {
-        if let Some(handle) = namespace {
+        let name = &given.host.name;
+        let Some(taken_to) = lease.namespace_of(name) else { continue };
+        let kept = kept(namespace, taken_to)?;
+        if let Some(handle) = namespace.or(kept.as_ref()) {
+            journal.try_begin(&Step::FetchNetdev { netdev: name.clone() });
             fetch(handle, given)?;
         }
-        let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(notes) };
-        notes.extend(restore(&mut host, given, &link)?);
+        let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(left) };
+        journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
+        left.extend(restore(&mut host, given, &link)?);
     }
     for rdma in grant.rdma.iter().filter(|rdma| rdma.moves) {
-        rdma_move::bring_back(rdma, namespace)?;
+        let name = &rdma.device.name;
+        let Some(taken_to) = lease.namespace_of(name) else { continue };
+        let kept = kept(namespace, taken_to)?;
+        journal.try_begin(&Step::FetchRdma { device: name.clone() });
+        rdma_move::bring_back(rdma, namespace.or(kept.as_ref()))?;
     }
-    if grant.netdevs.is_empty() {
-        return Ok(notes);
+    if grant.netdevs.iter().all(|given| lease.namespace_of(&given.host.name).is_none()) {
+        return Ok(left);
     }
     for (rdma, soft) in grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
+        let device = rdma.device.name.clone();
+        journal.try_begin(&Step::RemakeRdma { device });
         soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev)?;
     }
-    Ok(notes)
+    Ok(left)
+}
+
+/// A handle on the container's network namespace, should somebody else keep it: another process, a descriptor, a mount.
+fn kept(namespace: Option<&OwnedFd>, inode: u64) -> Result<Option<OwnedFd>, PhaseError> {
+    if namespace.is_some() {
+        return Ok(None);
+    }
+    netns::find(inode).doing(|| "looking for who keeps the container's network namespace".into())
 }
 
 /// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
@@ -87,6 +118,11 @@ fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<(), PhaseError> {
         return Ok(());
     };
     let name = &given.host.name;
+    if let Some(settings) = &given.settings {
+        settings
+            .before_move(&mut inside, link.ifindex)
+            .doing(|| format!("taking further names from {}", link.name))?;
+    }
     match inside.move_link(link.ifindex, name, &home) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             inside.move_link(link.ifindex, &format!("nicdock{}", link.ifindex), &home)
@@ -119,7 +155,7 @@ fn wait_for(host: &mut Rtnl, grant: &Grant, given: &NetdevGrant) -> Result<Optio
         if let Some(link) = here.pop() {
             return Ok(Some(link));
         }
-        if is_unplugged(grant) {
+        if gone(grant).is_some() {
             return Ok(None);
         }
         if begin.elapsed() > KERNEL_RETURN {
@@ -139,17 +175,17 @@ fn names_on_bus(sysfs: &str) -> Vec<String> {
     entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Makes the netdev as it was; gives what could not be put back, in sentences.
-fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Vec<String>, PhaseError> {
+/// Makes the netdev as it was; gives what could not be put back.
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Left, PhaseError> {
     let planned = &given.host;
     let index = link.ifindex;
-    let mut notes = Vec::new();
+    let mut left = Left::default();
     let mut name = planned.name.clone();
     if link.name != name {
         host.set_up(index, false).doing(|| format!("setting {} down", link.name))?;
         match host.rename(index, &name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                notes.push(format!(
+                left.notes.push(format!(
                     "warning: {name} is back as {}: another interface is called {name} by now; rename it with ip link set",
                     link.name
                 ));
@@ -158,19 +194,28 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Vec<Stri
             result => result.doing(|| format!("renaming {} to {name}", link.name))?,
         }
     }
+    if let Some(settings) = &given.settings {
+        left.extend(settings.restore_device(host, index, &name));
+    }
     set_mtu_and_mac(host, link, planned, &name)?;
+    if let Some(settings) = &given.settings {
+        settings.restore_rules(&name);
+    }
     if planned.up {
         host.set_up(index, true).doing(|| format!("setting {name} up"))?;
     }
     for address in &planned.addresses {
         if let Err(error) = host.restore_address(&address.raw, index, &name, false) {
-            notes.push(format!("warning: {name} is back without its address {address}: {error}"));
+            left.notes.push(format!("warning: {name} is back without its address {address}: {error}"));
         }
     }
     for route in planned.own_routes() {
         if let Err(error) = host.restore_route(&route.raw, planned.ifindex, index) {
-            notes.push(format!("warning: {name} is back without its {route}: {error}"));
+            left.notes.push(format!("warning: {name} is back without its {route}: {error}"));
         }
     }
-    Ok(notes)
+    if let Some(settings) = &given.settings {
+        left.extend(settings.restore_rest(host, index, &name, planned)?);
+    }
+    Ok(left)
 }

@@ -8,26 +8,36 @@ use super::wait::Wait;
 use super::{Doing, PhaseError, port, rdma_move, soft_rdma};
 use nicdock_host::model::Netdev;
 
+use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
+use crate::lease::{Journal, Step};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
 
 /// How long a link that had a carrier on the host may take to have it again (autonegotiation).
 const CARRIER_WAIT: Duration = Duration::from_secs(15);
 
-/// Fills the caller's new namespace, `here`, from the host's, `home`, which `host` speaks to.
-pub fn fill(host: &mut Rtnl, home: &OwnedFd, here: &OwnedFd, grants: &[Grant]) -> Result<(), PhaseError> {
+/// Fills the caller's namespace, `here`, from the host's, `home`, which `host` speaks to.
+pub fn fill(
+    host: &mut Rtnl,
+    home: &OwnedFd,
+    here: &OwnedFd,
+    grants: &[Grant],
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    let netns = netns::inode(here).doing(|| "looking at the container's network namespace".into())?;
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
-    set_loopback_up(&mut inside)?;
     for given in grants.iter().flat_map(|g| &g.netdevs) {
         let name = &given.host.name;
         check_identity(&host_links(host)?, given)?;
+        journal.begin(&Step::TakeNetdev { netdev: name.clone(), netns })?;
         host.move_link(given.host.ifindex, &given.name, here)
             .doing(|| format!("moving {name} into the container as {}", given.name))?;
+        journal.begin(&Step::Configure { netdev: name.clone() })?;
         configure(&mut inside, given)?;
     }
     for grant in grants {
         for rdma in &grant.rdma {
-            settle_rdma(grant, rdma, home, here)?;
+            settle_rdma(grant, rdma, (home, here, netns), journal)?;
         }
     }
     for given in grants.iter().flat_map(|g| &g.netdevs).filter(|n| n.host.carrier == Some(true)) {
@@ -51,7 +61,9 @@ fn host_links(host: &mut Rtnl) -> Result<Vec<Link>, PhaseError> {
     host.links().doing(|| "listing the host's interfaces".into())
 }
 
-fn set_loopback_up(inside: &mut Rtnl) -> Result<(), PhaseError> {
+/// In the caller's new namespace.
+pub fn set_loopback_up() -> Result<(), PhaseError> {
+    let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
     match links.iter().find(|link| link.name == "lo") {
         Some(lo) => inside.set_up(lo.ifindex, true).doing(|| "setting lo up".into()),
@@ -109,12 +121,19 @@ pub fn set_mtu_and_mac(rtnl: &mut Rtnl, link: &Link, planned: &Netdev, name: &st
         .doing(|| format!("setting MTU and MAC address of {name}"))
 }
 
-fn settle_rdma(grant: &Grant, rdma: &RdmaGrant, home: &OwnedFd, here: &OwnedFd) -> Result<(), PhaseError> {
+fn settle_rdma(
+    grant: &Grant,
+    rdma: &RdmaGrant,
+    (home, here, netns): (&OwnedFd, &OwnedFd, u64),
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
     let name = &rdma.device.name;
     if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
+        journal.begin(&Step::MakeRdma { device: name.clone() })?;
         return soft_rdma::make(&soft.kind, name, &netdev.name);
     }
     if rdma.moves {
+        journal.begin(&Step::TakeRdma { device: name.clone(), netns })?;
         return rdma_move::take(rdma, home, here);
     }
     Ok(())

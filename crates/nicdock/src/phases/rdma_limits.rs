@@ -39,6 +39,35 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// What a container of nicdock's own may have of a device, if that is not everything: its group, and the line there.
+///
+/// Others' groups are left as they are: see [`lift`] for what limits do in a group that its engine removes.
+pub fn limited(name: &str, device: &str) -> Option<(PathBuf, String)> {
+    let root = Path::new("/sys/fs/cgroup");
+    let root = if cgroup::is_unified() { root.to_owned() } else { root.join("rdma") };
+    let folder = cgroup::below(&root, name);
+    let text = fs::read_to_string(folder.join(FILE)).ok()?;
+    let of_device = |found: &&str| found.split_whitespace().next() == Some(device);
+    let found = text.lines().map(str::trim).find(of_device)?.to_owned();
+    (found != line(device, RdmaLimits::default())).then_some((folder, found))
+}
+
+/// Takes the limits of one device off.
+pub fn free(folder: &Path, device: &str) -> Result<(), PhaseError> {
+    write(folder, &line(device, RdmaLimits::default()))
+}
+
+/// Makes them as `before` says. A group, or a device, that has gone has taken them along.
+pub fn put_back(folder: &Path, before: &str) -> Result<(), PhaseError> {
+    let path = folder.join(FILE);
+    match fs::write(&path, before) {
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => {
+            Err(PhaseError::new(format!("writing '{before}' to {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes the limits of a cgroup off again, before it is removed.
 ///
 /// A group that goes with limits leaves them in the device's list after it was freed (`rdmacg_css_offline()` does not free

@@ -46,17 +46,24 @@ fn active_modules() -> io::Result<String> {
     io::read_to_string(fs::File::from(file))
 }
 
-/// A program over the hook's arguments: family, type, protocol, and whether the kernel itself asks.
-pub fn program(families: &[Family]) -> Vec<Instruction> {
+/// How a program over the hook's arguments begins: family, protocol, and whether the kernel itself asks, which may.
+fn begin() -> Vec<Instruction> {
     let make = Instruction::new;
-    let answer = Instruction::answer;
     let mut program = vec![
         make(op::LOAD_DOUBLE, 0x12, 0, 0),  // r2 = family
         make(op::LOAD_DOUBLE, 0x13, 16, 0), // r3 = protocol
         make(op::LOAD_DOUBLE, 0x14, 24, 0), // r4 = kern
         make(op::IF, 0x04, 2, 0),
     ];
-    program.extend(answer(true));
+    program.extend(Instruction::answer(true));
+    program
+}
+
+/// Allows these families, and of netlink what a container needs.
+pub fn program(families: &[Family]) -> Vec<Instruction> {
+    let make = Instruction::new;
+    let answer = Instruction::answer;
+    let mut program = begin();
     for family in families {
         program.push(make(op::UNLESS, 0x02, 2, family.number));
         program.extend(answer(true));
@@ -70,13 +77,33 @@ pub fn program(families: &[Family]) -> Vec<Instruction> {
     program
 }
 
+/// Refuses no more than what brings others' NICs: for a container whose other sockets are none of nicdock's business.
+pub fn narrow_program() -> Vec<Instruction> {
+    let make = Instruction::new;
+    let mut program = begin();
+    program.push(make(op::IF, 0x02, 2, AF_NETLINK));
+    program.extend(Instruction::answer(true));
+    for protocol in TELLING_PROTOCOLS {
+        program.push(make(op::UNLESS, 0x03, 2, protocol));
+        program.extend(Instruction::answer(false));
+    }
+    program.extend(Instruction::answer(true));
+    program
+}
+
+/// `NETLINK_KOBJECT_UEVENT` and `NETLINK_RDMA`.
+const TELLING_PROTOCOLS: [u32; 2] = [15, 20];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Runs the program as the kernel would.
     fn allows(family: u64, protocol: u64, kern: u64) -> bool {
-        let program = program(&Family::default_set());
+        run(&program(&Family::default_set()), family, protocol, kern)
+    }
+
+    /// Runs a program as the kernel would.
+    fn run(program: &[Instruction], family: u64, protocol: u64, kern: u64) -> bool {
         let mut registers = [0_u64; 5];
         let mut at = 0;
         loop {
@@ -112,5 +139,12 @@ mod tests {
         assert!(!allows(16, 20, 0) && !allows(16, 15, 0) && !allows(40, 0, 0));
         assert!(!allows(0x1_0000_0010, 0x1_0000_0014, 0));
         assert!(allows(16, 20, 1));
+    }
+
+    #[test]
+    fn a_container_that_runs_is_refused_these_two_and_nothing_else() {
+        let allows = |family, protocol, kern| run(&narrow_program(), family, protocol, kern);
+        assert!(allows(16, 0, 0) && allows(16, 16, 0) && allows(2, 20, 0) && allows(40, 0, 0));
+        assert!(!allows(16, 20, 0) && !allows(16, 15, 0) && allows(16, 20, 1));
     }
 }

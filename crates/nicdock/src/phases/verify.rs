@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use rustix::fs::OFlags;
-
 use super::enter::Entered;
 use super::{Doing, PhaseError};
 use crate::kernel::mount;
@@ -21,22 +19,27 @@ use crate::view::{Profile, Shown};
 /// Compares; the caller is in the container's mount and network namespaces.
 pub fn verify(plan: &Plan, entered: &Entered) -> Result<(), PhaseError> {
     // Opened now: what is listed is below the root that the process has when the list is opened.
-    let list = mount::open_inside(&entered.process, "mountinfo", OFlags::RDONLY)
-        .and_then(|list| io::read_to_string(fs::File::from(list)));
+    let list = mount::read_inside(&entered.process, "mountinfo");
     mounts::check(plan, &list.doing(|| "reading the container's mounts".into())?)?;
-    let shown = &entered.shown;
+    shows(&entered.shown, plan.container.view)
+}
+
+/// The part of it that can be asked of a container that runs, too. The caller has its root.
+pub fn shows(shown: &Shown, view: Profile) -> Result<(), PhaseError> {
     interfaces(shown)?;
     let with_lo = with_lo(&shown.netdevs);
-    compare("/sys/class/net", &with_lo, &listing("/sys/class/net")?)?;
+    let mut classes = listing("/sys/class/net")?;
+    classes.retain(|name| view != Profile::Off || !is_fallback(name));
+    compare("/sys/class/net", &with_lo, &classes)?;
     compare("/dev/infiniband", &set(&shown.nodes), &listing("/dev/infiniband")?)?;
-    if plan.container.view == Profile::Off {
+    if view == Profile::Off {
         return Ok(());
     }
     compare("/sys/class/infiniband", &set(&shown.rdma_devices), &listing("/sys/class/infiniband")?)?;
     let mut verbs = listing("/sys/class/infiniband_verbs")?;
     verbs.remove("abi_version");
     compare("/sys/class/infiniband_verbs", &shown.nodes_of("uverbs").cloned().collect(), &verbs)?;
-    if plan.container.view == Profile::Nic {
+    if view == Profile::Nic {
         let functions = shown.functions.iter().chain(&shown.bridges).cloned().collect();
         compare("/sys/bus/pci/devices", &functions, &listing("/sys/bus/pci/devices")?)?;
     }
@@ -46,13 +49,14 @@ pub fn verify(plan: &Plan, entered: &Entered) -> Result<(), PhaseError> {
 fn interfaces(shown: &Shown) -> Result<(), PhaseError> {
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
-    // Tunnel modules make their fallback interfaces in every namespace; they reach no NIC.
-    let fallback = |name: &str| {
-        ["tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0"]
-            .contains(&name)
-    };
-    let found = links.into_iter().map(|l| l.name).filter(|n| !fallback(n)).collect();
+    let found = links.into_iter().map(|l| l.name).filter(|n| !is_fallback(n)).collect();
     compare("network interfaces", &with_lo(&shown.netdevs), &found)
+}
+
+/// Tunnel modules make their fallback interfaces in every namespace; they reach no NIC.
+pub fn is_fallback(name: &str) -> bool {
+    ["tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0"]
+        .contains(&name)
 }
 
 fn with_lo(names: &[String]) -> BTreeSet<String> {

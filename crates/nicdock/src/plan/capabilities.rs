@@ -1,5 +1,7 @@
 //! Linux capabilities of the program: podman's default set, and what any other one would open.
 
+use rustix::thread::CapabilitySet;
+
 /// What podman 4.3 gives by default (containers-common, `default_capabilities`).
 pub const DEFAULT: [&str; 11] = [
     "CAP_CHOWN",
@@ -54,6 +56,22 @@ pub fn all() -> impl Iterator<Item = &'static str> {
     DEFAULT.into_iter().chain(HARMLESS).chain(OPENS.iter().map(|(name, _)| *name))
 }
 
+/// The number of a capability, by its name (include/uapi/linux/capability.h).
+pub fn number(name: &str) -> Option<u32> {
+    let name = name.strip_prefix("CAP_")?;
+    let set = CapabilitySet::from_name(name)?;
+    Some(set.bits().trailing_zeros())
+}
+
+/// Those of a set, as proc_pid_status(5) shows it, that open something, with what. `userns`: they count in a user namespace of the
+/// container's own only.
+pub fn opened_by(set: u64, userns: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+    OPENS.into_iter().filter(move |(name, _)| {
+        let counts = !userns || OPENS_EVEN_SO.contains(name);
+        counts && number(name).is_some_and(|number| set >> number & 1 == 1)
+    })
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CapabilityError {
     #[error("--cap-add {0}: no such capability (capabilities(7))")]
@@ -98,6 +116,13 @@ pub fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_default_capability_has_a_number() {
+        assert_eq!(number("CAP_CHOWN"), Some(0));
+        assert_eq!(number("CAP_SYS_ADMIN"), Some(21));
+        assert_eq!(number("CAP_NONSENSE"), None);
+    }
 
     #[test]
     fn what_opens_a_way_around_needs_weaken_and_is_named() {

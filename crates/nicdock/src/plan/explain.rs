@@ -215,7 +215,7 @@ fn give_back(grants: &[Grant], join: Option<&str>) -> Vec<Step> {
         for netdev in &grant.netdevs {
             steps.push(step(
                 format!("move {} back as {}", netdev.name, netdev.host.name),
-                "with MTU, MAC, addresses, routes and link state as they were",
+                "with MTU, MAC, addresses, routes, link state and its other settings as they were",
             ));
         }
     }

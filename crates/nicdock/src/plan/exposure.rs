@@ -21,14 +21,14 @@ pub fn warnings(request: &Request) -> Vec<String> {
             "--registers shows the PCI configuration and the registers' sizes of the NIC's function, read-only".to_owned(),
         );
     }
-    if request.umad {
+    if request.nics.umad {
         warnings.push(
             "--umad lets the container send management datagrams: on InfiniBand it sees the whole fabric and, where no \
              management key is set, changes it; issm makes its port a subnet manager's"
                 .to_owned(),
         );
     }
-    if request.rdma_cm {
+    if request.nics.rdma_cm {
         warnings.push(
             "--rdma-cm gives the one node that all RDMA devices share: bound to the loopback address it chooses any device of \
              the host and tells its GUID (cma_bind_loopback)"

@@ -8,7 +8,8 @@ use nicdock_host::model::{
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerNic, Facts, PlanError};
-use crate::request::{AddressWithPrefix, NetdevMode, Request};
+use crate::phases::settings::Settings;
+use crate::request::{AddressWithPrefix, NetdevMode, NicRequest};
 
 /// One NIC of the host, given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct NetdevGrant {
     pub name: String,
     /// Addresses that replace its own; empty keeps its own.
     pub addresses: Vec<AddressWithPrefix>,
+    /// What else the host has set on it; remembered when it is taken, so a plan that was only shown has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
 }
 
 impl NetdevGrant {
@@ -104,7 +108,7 @@ impl Grant {
 }
 
 /// Decides what becomes of each part of `nic`.
-pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<Grant, PlanError> {
+pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Result<Grant, PlanError> {
     let keep = request.netdev == NetdevMode::Keep;
     if keep && nic.kind == NicKind::Usnic {
         return Err(PlanError::UsnicKeep { nic: nic.name });
@@ -128,6 +132,7 @@ pub fn grant(host: &Host, facts: &Facts, request: &Request, nic: Nic) -> Result<
             host: netdev.clone(),
             name: request.netdev_name.clone().unwrap_or_else(|| netdev.name.clone()),
             addresses: request.addresses.clone(),
+            settings: None,
         })
         .collect();
     if nic.kind == NicKind::Usnic {

@@ -9,11 +9,11 @@ use super::Facts;
 pub enum RelatedError {
     /// `rtnl_fill_vfinfo()` lists them, `do_setvfinfo()` sets them (net/core/rtnetlink.c).
     #[error(
-        "{nic} is the physical function of {vf}, which container {holder} has: it would show that one's MAC address and, with CAP_NET_ADMIN, change it; take another NIC, or wait until {holder} has ended"
+        "{nic} is the physical function of {vf}, which {holder} has: it would show that one's MAC address and, with CAP_NET_ADMIN, change it; take another NIC, or wait until that one is back"
     )]
     VirtualFunctionHeld { nic: String, vf: String, holder: String },
     #[error(
-        "{nic} is a virtual function of {pf}, which container {holder} has: that container sees this one's MAC address and, with CAP_NET_ADMIN, can change it; take another NIC, or wait until {holder} has ended"
+        "{nic} is a virtual function of {pf}, which {holder} has: that one sees this one's MAC address and, with CAP_NET_ADMIN, can change it; take another NIC, or wait until that one is back"
     )]
     PhysicalFunctionHeld { nic: String, pf: String, holder: String },
 }

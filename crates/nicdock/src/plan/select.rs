@@ -12,6 +12,8 @@ use crate::request::Selector;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub name: String,
+    /// `Nic::key`
+    pub key: String,
     pub refused: Option<String>,
 }
 
@@ -58,7 +60,8 @@ pub fn select(
         let (text, wanted) = (selector.to_string(), selector.count);
         if matching.is_empty() {
             let refused = Some("does not match".to_owned());
-            let candidate = |nic| Candidate { name: describe(nic), refused: refused.clone() };
+            let candidate =
+                |nic: &Nic| Candidate { name: describe(nic), key: nic.key(), refused: refused.clone() };
             return Err(SelectError::Unknown {
                 selector: text,
                 candidates: host.nics.iter().map(candidate).collect(),
@@ -67,7 +70,8 @@ pub fn select(
         let candidate = |i: &usize| {
             let nic = &host.nics[*i];
             let taken = taken.contains(i).then(|| "already selected".to_owned());
-            Candidate { name: describe(nic), refused: taken.or_else(|| refusal(nic, facts, take_in_use)) }
+            let refused = taken.or_else(|| refusal(nic, facts, take_in_use));
+            Candidate { name: describe(nic), key: nic.key(), refused }
         };
         let list: Vec<Candidate> = matching.iter().map(candidate).collect();
         let free: Vec<usize> =
@@ -86,7 +90,7 @@ pub fn select(
 /// Why a NIC cannot be taken now.
 fn refusal(nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<String> {
     if let Some(container) = facts.held.get(&nic.name) {
-        return Some(format!("held by container {container}"));
+        return Some(format!("held by {container}"));
     }
     if nic.netdevs.is_empty() && nic.rdma_devices.is_empty() {
         return Some(

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::compose::RESTRICTED;
 use super::empty::Empty;
 use crate::closing::Closing;
+use crate::kernel::membership::{self, Membership};
 use crate::kernel::mount;
 
 /// Files that name NICs of others: those of the controller `rdma` list every RDMA device (kernel/cgroup/rdma.c), that of
@@ -30,14 +31,14 @@ impl Hierarchy {
     /// every container, and is left out.
     pub fn of_process(pid: u32) -> io::Result<Vec<Self>> {
         let mount = Path::new("/sys/fs/cgroup");
-        let open = |(folder, path): (String, String)| {
-            let place = mount.join(&folder).join(path.trim_start_matches('/'));
-            let group = mount::copy(mount::open_host_path(&place)?, "")?;
-            mount::restrict(group.as_fd(), RESTRICTED)?;
-            Ok(Self { folder, group })
+        let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let groups = groups(&list).into_iter().filter(|(folder, _)| mount.join(folder).exists());
+        let open = |(folder, group): (String, Membership)| {
+            let copy = mount::copy(mount::open_host_path(&group.below(&mount.join(&folder)))?, "")?;
+            mount::restrict(copy.as_fd(), RESTRICTED)?;
+            Ok(Self { folder, group: copy })
         };
-        let lines = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-        groups(&lines).into_iter().filter(|(folder, _)| mount.join(folder).exists()).map(open).collect()
+        groups.map(open).collect()
     }
 
     /// Mounts it on the skeleton `target`, without what names NICs of the host.
@@ -56,21 +57,17 @@ impl Hierarchy {
     }
 }
 
-/// Folders below /sys/fs/cgroup with the group in each, from the lines of `/proc/PID/cgroup` (cgroups(7)).
-fn groups(lines: &str) -> Vec<(String, String)> {
-    let fields = |line: &str| {
-        let mut fields = line.splitn(3, ':').skip(1).map(str::to_owned);
-        Some((fields.next()?, fields.next()?))
-    };
-    let all: Vec<(String, String)> = lines.lines().filter_map(fields).collect();
-    let alone = all.iter().all(|(controllers, _)| controllers.is_empty());
+/// Folders below /sys/fs/cgroup with the group in each.
+fn groups(list: &str) -> Vec<(String, Membership<'_>)> {
+    let all: Vec<Membership> = membership::parse(list).collect();
+    let alone = all.iter().all(Membership::is_unified);
     let folder = |controllers: &str| match controllers {
         "" if alone => String::new(),
         "" => "unified".to_owned(),
         named => named.strip_prefix("name=").unwrap_or(named).to_owned(),
     };
-    let inside = all.iter().filter(|(_, path)| path != "/");
-    inside.map(|(controllers, path)| (folder(controllers), path.clone())).collect()
+    let inside = all.into_iter().filter(|group| !group.is_root());
+    inside.map(|group| (folder(group.controllers), group)).collect()
 }
 
 #[cfg(test)]
@@ -79,8 +76,12 @@ mod tests {
 
     #[test]
     fn each_line_is_a_hierarchy_but_for_those_whose_root_it_is() {
-        let found = groups("3:cpu,cpuacct:/a\n2:name=systemd:/\n0::/b\n");
-        assert_eq!(found, [("cpu,cpuacct".into(), "/a".into()), ("unified".into(), "/b".into())]);
-        assert_eq!(groups("0::/b:c\n"), [(String::new(), "/b:c".into())]);
+        let found =
+            |list| groups(list).into_iter().map(|(folder, group)| (folder, group.path)).collect::<Vec<_>>();
+        assert_eq!(
+            found("3:cpu,cpuacct:/a\n2:name=systemd:/\n0::/b\n"),
+            [("cpu,cpuacct".into(), "/a"), ("unified".into(), "/b")]
+        );
+        assert_eq!(found("0::/b:c\n"), [(String::new(), "/b:c")]);
     }
 }

@@ -60,12 +60,33 @@ impl Brought {
 /// The caller must be in the container's mount namespace, and no program may run there yet.
 pub fn compose(
     target: BorrowedFd<'_>,
-    Brought { sysfs, groups }: Brought,
+    brought: Brought,
     profile: Profile,
     shown: &Shown,
 ) -> Result<(), ViewError> {
     let empty = Empty::mount(target).map_err(at("/proc"))?;
     procfs::compose(&empty)?;
+    fill(target, &empty, brought, profile, shown)
+}
+
+/// The /sys of a container that runs, on an empty tmpfs that is mounted where nobody but the caller sees it.
+pub fn compose_aside(
+    target: BorrowedFd<'_>,
+    brought: Brought,
+    profile: Profile,
+    shown: &Shown,
+) -> Result<(), ViewError> {
+    let empty = Empty::mount(target).map_err(at("/sys"))?;
+    fill(target, &empty, brought, profile, shown)
+}
+
+fn fill(
+    target: BorrowedFd<'_>,
+    empty: &Empty,
+    Brought { sysfs, groups }: Brought,
+    profile: Profile,
+    shown: &Shown,
+) -> Result<(), ViewError> {
     let sysfs = Sysfs(sysfs);
     let view = match if Closing::View.is_left_open() { Profile::Off } else { profile } {
         Profile::Nic => nic::nic(&sysfs, shown),
@@ -76,11 +97,11 @@ pub fn compose(
     mount::attach(&sysfs.0, whole).map_err(at("/sys"))?;
     apply(target, &sysfs, &view)?;
     drop(sysfs);
-    hide_whole_sysfs(target).map_err(at("/sys"))?;
+    mount::take_away(target, WHOLE).map_err(at("/sys"))?;
     for group in &groups {
-        group.mount(target, &empty).map_err(at(&format!("/sys/fs/cgroup/{}", group.folder)))?;
+        group.mount(target, empty).map_err(at(&format!("/sys/fs/cgroup/{}", group.folder)))?;
     }
-    Empty::unmount(target).map_err(at("/proc"))?;
+    Empty::take_away(target).map_err(at("/proc"))?;
     mount::restrict(target, RESTRICTED).map_err(at("/sys"))
 }
 
@@ -113,13 +134,6 @@ pub fn apply(target: BorrowedFd<'_>, source: &Sysfs, view: &View) -> Result<(), 
 /// Where the whole sysfs is while parts of it are copied: a copy can be made of an attached mount only (before
 /// Linux 6.15; fs/namespace.c, `__do_loopback`).
 const WHOLE: &str = ".whole";
-
-fn hide_whole_sysfs(target: BorrowedFd<'_>) -> io::Result<()> {
-    rustix::process::fchdir(target)?;
-    rustix::mount::unmount(WHOLE, rustix::mount::UnmountFlags::DETACH)?;
-    rustix::process::chdir("/")?;
-    Ok(rustix::fs::unlinkat(target, WHOLE, rustix::fs::AtFlags::REMOVEDIR)?)
-}
 
 fn graft(target: BorrowedFd<'_>, source: &Sysfs, path: &str) -> io::Result<()> {
     let copy = mount::copy(&source.0, path)?;

@@ -19,7 +19,7 @@ pub struct Empty {
 const PLACE: &str = ".empty";
 
 impl Empty {
-    /// `scratch` is a writable folder in this mount namespace; it is empty again after [`Empty::unmount`].
+    /// `scratch` is a writable folder in this mount namespace; it is empty again after [`Empty::take_away`].
     pub fn mount(scratch: BorrowedFd<'_>) -> io::Result<Self> {
         let memory = mount::detached("tmpfs", &[("mode", Some("555"))], MountAttrFlags::empty())?;
         rustix::fs::mkdirat(&memory, "folder", Mode::from_raw_mode(0o555))?;
@@ -49,10 +49,7 @@ impl Empty {
         mount::attach(&mount::copy(what, "")?, &target)
     }
 
-    pub fn unmount(scratch: BorrowedFd<'_>) -> io::Result<()> {
-        rustix::process::fchdir(scratch)?;
-        rustix::mount::unmount(PLACE, rustix::mount::UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")?;
-        Ok(rustix::fs::unlinkat(scratch, PLACE, rustix::fs::AtFlags::REMOVEDIR)?)
+    pub fn take_away(scratch: BorrowedFd<'_>) -> io::Result<()> {
+        mount::take_away(scratch, PLACE)
     }
 }

@@ -32,10 +32,7 @@ impl Tree for Sysfs {
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        let file = mount::open_inside(&self.0, path, OFlags::RDONLY)?;
-        let mut content = Vec::new();
-        io::Read::read_to_end(&mut std::fs::File::from(file), &mut content)?;
-        Ok(content)
+        mount::read_inside(&self.0, path)
     }
 }
 

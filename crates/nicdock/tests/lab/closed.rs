@@ -10,15 +10,15 @@ use crate::{Lab, Test};
 pub const TESTS: &[Test] = &[
     ("a_descriptor_of_another_nic_makes_no_context", passed_descriptor, |_| true),
     ("in_a_user_namespace_capabilities_do_not_reach_the_nic", user_namespace, |_| true),
-    ("proc_names_no_device_of_the_host", proc_shows_no_device, |_| true),
+    ("proc_names_no_device_of_the_host", proc_shows_no_device, Lab::is_first_of_its_kernel),
     ("control_groups_are_the_containers_and_name_no_rdma_device", control_groups, |_| true),
     ("no_mount_shows_where_nicdock_keeps_its_state", no_state_folder, |_| true),
-    ("the_functions_registers_are_shown_on_request_only", registers, |_| true),
-    ("an_open_view_shows_disks_and_no_other_nic", open_view, |_| true),
-    ("without_a_view_everything_is_shown_and_the_plan_warns", no_view, |_| true),
-    ("a_family_of_sockets_is_allowed_by_name", family, |_| true),
+    ("the_functions_registers_are_shown_on_request_only", registers, Lab::is_first_of_its_kernel),
+    ("an_open_view_shows_disks_and_no_other_nic", open_view, Lab::is_first_of_its_kernel),
+    ("without_a_view_everything_is_shown_and_the_plan_warns", no_view, Lab::is_first_of_its_kernel),
+    ("a_family_of_sockets_is_allowed_by_name", family, Lab::is_first_of_its_kernel),
     ("rdma_cm_is_given_on_request_only", rdma_cm, Lab::moves_soft_roce),
-    ("a_volume_is_mounted_where_no_link_leads", volume, |_| true),
+    ("a_volume_is_mounted_where_no_link_leads", volume, Lab::is_first_of_its_kernel),
 ];
 
 const RXE1: [&str; 4] = ["--nic", "rxe1", "--netdev", "keep"];

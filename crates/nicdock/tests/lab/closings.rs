@@ -9,10 +9,10 @@ use crate::nicdock::{command, expect};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("each_closing_that_is_left_out_is_found_by_the_audit", each_is_needed, Lab::is_thorough),
-    ("of_two_layers_one_closes_alone", one_layer_is_enough, Lab::is_thorough),
-    ("a_container_that_differs_from_its_plan_is_not_started", verify_refuses, Lab::is_thorough),
-    ("without_the_rdma_cgroup_a_passed_descriptor_makes_a_context", rdma_cgroup, Lab::is_thorough),
+    ("each_closing_that_is_left_out_is_found_by_the_audit", each_is_needed, Lab::is_first_of_its_kernel),
+    ("of_two_layers_one_closes_alone", one_layer_is_enough, Lab::is_first_of_its_kernel),
+    ("a_container_that_differs_from_its_plan_is_not_started", verify_refuses, Lab::is_first_of_its_kernel),
+    ("without_the_rdma_cgroup_a_passed_descriptor_makes_a_context", rdma_cgroup, Lab::is_first_of_its_kernel),
 ];
 
 /// What is left out, with what overlaps it, and the probe that finds the hole. Verify is left out throughout: it would refuse the

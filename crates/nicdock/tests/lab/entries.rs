@@ -9,7 +9,7 @@ use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("nothing_that_is_refused_can_be_had_by_x32_system_calls", x32, |_| has_x32()),
-    ("nothing_that_is_refused_can_be_had_by_i386_system_calls", i386, |_| true),
+    ("nothing_that_is_refused_can_be_had_by_i386_system_calls", i386, Lab::is_first_of_its_kernel),
 ];
 
 /// Whether the kernel takes x32 system calls: Debian's do when told (lab 6.12 v2 of `cargo xtask test`).

@@ -9,15 +9,15 @@ use crate::nicdock::{expect, fail, nicdock, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("a_program_makes_no_namespace_and_mounts_nothing", namespaces, |_| true),
-    ("home_is_never_looked_up_in_the_root", home, |_| true),
-    ("the_callers_other_descriptors_stay_outside", descriptors, |_| true),
-    ("cgroups_that_a_program_nests_are_ended_too", nested, |_| true),
-    ("a_container_may_be_called_like_a_cgroups_file", odd_name, |_| true),
-    ("a_link_in_the_root_leads_no_volume_astray", linked_volume, |_| true),
-    ("the_hosts_root_and_nicdocks_state_are_no_roots", roots, |_| true),
-    ("a_bundle_writes_to_nothing_outside_of_it", bundle, |_| true),
-    ("the_plan_shows_the_root_and_every_volume", shown, |_| true),
+    ("a_program_makes_no_namespace_and_mounts_nothing", namespaces, Lab::is_first_of_its_kernel),
+    ("home_is_never_looked_up_in_the_root", home, Lab::is_first),
+    ("the_callers_other_descriptors_stay_outside", descriptors, Lab::is_first),
+    ("cgroups_that_a_program_nests_are_ended_too", nested, Lab::is_first_of_its_kernel),
+    ("a_container_may_be_called_like_a_cgroups_file", odd_name, Lab::is_first_of_its_kernel),
+    ("a_link_in_the_root_leads_no_volume_astray", linked_volume, Lab::is_first),
+    ("the_hosts_root_and_nicdocks_state_are_no_roots", roots, Lab::is_first),
+    ("a_bundle_writes_to_nothing_outside_of_it", bundle, Lab::is_first),
+    ("the_plan_shows_the_root_and_every_volume", shown, Lab::is_first),
 ];
 
 const RUN: [&str; 4] = ["run", "--nic", "eth3", "--host-root"];

@@ -8,20 +8,24 @@ use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, shell,
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("the_exit_status_is_the_programs", exit_status, |_| true),
-    ("the_nic_is_back_after_kill_9_of_the_program", kill_program, |_| true),
-    ("the_nic_is_back_after_kill_9_of_nicdock", kill_nicdock, |_| true),
-    ("the_next_run_gives_back_what_a_killed_nicdock_held", next_run, |_| true),
-    ("signals_are_forwarded", forwarded, |_| true),
-    ("the_program_starts_with_no_signal_blocked_or_ignored", signal_state, |_| true),
-    ("standard_input_and_output_pass_through", streams, |_| true),
-    ("a_terminal_is_given_on_request", terminal, |_| true),
-    ("volumes_environment_and_working_directory_are_as_asked", options, |_| true),
-    ("a_signal_ends_a_start_that_waits_for_a_link", interrupted, |_| true),
-    ("the_name_of_a_nic_that_is_taken_meanwhile_does_not_keep_it_away", name_taken, |_| true),
-    ("the_program_starts_when_the_link_is_up_again", slow_link, |_| true),
-    ("a_bundle_runs_and_cannot_weaken_the_plan", bundle, |_| true),
-    ("two_nics_are_given_together", two_nics, |_| true),
+    ("the_exit_status_is_the_programs", exit_status, Lab::is_first),
+    ("the_nic_is_back_after_kill_9_of_the_program", kill_program, Lab::is_first_of_its_kernel),
+    ("the_nic_is_back_after_kill_9_of_nicdock", kill_nicdock, Lab::is_first_of_its_kernel),
+    ("the_next_run_gives_back_what_a_killed_nicdock_held", next_run, Lab::is_first_of_its_kernel),
+    ("signals_are_forwarded", forwarded, Lab::is_first),
+    ("the_program_starts_with_no_signal_blocked_or_ignored", signal_state, Lab::is_first_of_its_kernel),
+    ("standard_input_and_output_pass_through", streams, Lab::is_first),
+    ("a_terminal_is_given_on_request", terminal, Lab::is_first),
+    ("volumes_environment_and_working_directory_are_as_asked", options, Lab::is_first),
+    ("a_signal_ends_a_start_that_waits_for_a_link", interrupted, Lab::is_first),
+    (
+        "the_name_of_a_nic_that_is_taken_meanwhile_does_not_keep_it_away",
+        name_taken,
+        Lab::is_first_of_its_kernel,
+    ),
+    ("the_program_starts_when_the_link_is_up_again", slow_link, Lab::is_first_of_its_kernel),
+    ("a_bundle_runs_and_cannot_weaken_the_plan", bundle, Lab::is_first_of_its_kernel),
+    ("two_nics_are_given_together", two_nics, Lab::is_first_of_its_kernel),
     ("a_moved_soft_roce_is_back_after_kill_9_of_nicdock", kill_soft_roce, Lab::moves_soft_roce),
 ];
 
@@ -124,7 +128,7 @@ fn interrupted(_: &Lab) -> Result<(), Failed> {
     let mut child = command(&["run", "--nic", "eth2", "--host-root", "--", "true"]).spawn()?;
     eventually("nicdock has the NIC", || {
         std::fs::read_to_string("/run/nicdock/leases/0000:03:00.0.json")
-            .is_ok_and(|text| text.contains("enter"))
+            .is_ok_and(|text| text.contains("take_netdev"))
     })?;
     kill(i32::try_from(child.id())?, "TERM")?;
     let status = child.wait()?;

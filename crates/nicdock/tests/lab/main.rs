@@ -2,9 +2,12 @@
 //!
 //! Outside the lab every test is reported as ignored.
 
+mod attach;
 mod audit;
 mod closed;
 mod closings;
+mod contention;
+mod descriptors;
 mod entries;
 mod exclusive;
 mod host;
@@ -12,7 +15,10 @@ mod hostile;
 mod hostile_roots;
 mod hotplug;
 mod isolation;
+mod killed;
+mod ledger;
 mod lifecycle;
+mod longevity;
 mod monitor;
 mod nicdock;
 mod probe;
@@ -20,7 +26,10 @@ mod probing;
 mod programs;
 mod refusal;
 mod selection;
+mod settings;
 mod sharing;
+mod times;
+mod upsets;
 mod usnic;
 mod usnic_faults;
 mod vic;
@@ -30,6 +39,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// Where this boot runs, as the lab says.
 pub struct Lab {
     pub kernel: String,
+    /// The version of control groups, `v1` or `v2`.
+    pub cgroup: String,
+    pub nics: usize,
     /// Virtual Cisco VICs. With them usNIC's tests run, and no others.
     pub vics: usize,
     /// RDMA network namespaces are exclusive, and soft-RoCE devices can be moved.
@@ -42,10 +54,19 @@ impl Lab {
         !self.kernel.starts_with("6.")
     }
 
-    /// Where what takes long and differs little between labs runs: each kernel once, and each version of cgroups.
-    pub fn is_thorough(&self) -> bool {
-        let version = std::env::var("NICDOCK_LAB_CGROUP").unwrap_or_default();
-        !self.exclusive && (version == "v1") == (self.kernel == "6.12")
+    /// Where everything runs that the kernel decides: each kernel once, and each version of cgroups.
+    pub fn is_first_of_its_kernel(&self) -> bool {
+        !self.exclusive && (self.cgroup == "v1") == (self.kernel == "6.12")
+    }
+
+    /// Where that runs, too, which nicdock decides alone, whatever the kernel: command lines, plans, streams, exit status.
+    pub fn is_first(&self) -> bool {
+        self.is_first_of_its_kernel() && self.kernel == "6.1"
+    }
+
+    /// With so many NICs there is a test of many who want them, and no other.
+    pub fn is_for_contention(&self) -> bool {
+        self.nics >= 8
     }
 
     /// Whether usNIC's driver registers memory: on 7.2 it crashes.
@@ -54,6 +75,8 @@ impl Lab {
     }
 }
 
+/// A name, which is the claim; the test; and where it runs, which is where it can come out differently: in every lab what control
+/// groups or the RDMA mode decide, else see [`Lab::is_first_of_its_kernel`] and [`Lab::is_first`].
 type Test = (&'static str, fn(&Lab) -> Result<(), Failed>, fn(&Lab) -> bool);
 
 fn main() -> std::process::ExitCode {
@@ -62,16 +85,18 @@ fn main() -> std::process::ExitCode {
         return probe::run(&args.collect::<Vec<_>>());
     }
     let arguments = Arguments::from_args();
-    let vics = std::env::var("NICDOCK_LAB_VICS").ok().and_then(|vics| vics.parse().ok()).unwrap_or(0);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (nics, vics) = (number("NICDOCK_LAB_NICS"), number("NICDOCK_LAB_VICS"));
     let exclusive = std::env::var("NICDOCK_LAB_RDMA").is_ok_and(|mode| mode == "exclusive");
+    let cgroup = std::env::var("NICDOCK_LAB_CGROUP").unwrap_or_default();
     let lab = std::env::var("NICDOCK_LAB_KERNEL")
         .ok()
-        .map(|kernel| &*Box::leak(Box::new(Lab { kernel, vics, exclusive })));
+        .map(|kernel| &*Box::leak(Box::new(Lab { kernel, cgroup, nics, vics, exclusive })));
     match lab {
         None => {
             eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
         }
-        Some(lab) if lab.vics == 0 => host::prepare(),
+        Some(lab) if lab.vics == 0 && !lab.is_for_contention() => host::prepare(),
         Some(_) => {}
     }
     let with = |vics: Option<bool>, tests: &[&[Test]]| {
@@ -80,20 +105,28 @@ fn main() -> std::process::ExitCode {
     let nics = with(
         Some(false),
         &[
+            attach::TESTS,
             closed::TESTS,
+            descriptors::TESTS,
             entries::TESTS,
             exclusive::TESTS,
             hostile::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,
+            killed::TESTS,
+            ledger::TESTS,
             lifecycle::TESTS,
+            longevity::TESTS,
             probing::TESTS,
             programs::TESTS,
             refusal::TESTS,
             selection::TESTS,
+            settings::TESTS,
             sharing::TESTS,
+            upsets::TESTS,
             // Last: namespaces that they make may end late, and no other test can change the RDMA mode meanwhile.
             closings::TESTS,
+            contention::TESTS,
             audit::TESTS,
         ],
     );
@@ -107,16 +140,23 @@ fn main() -> std::process::ExitCode {
         let runs = lab.is_some_and(|lab| {
             vics.is_none_or(|vics| vics == (lab.vics > 0))
                 && applies(lab)
+                && lab.is_for_contention() == is_one_of(name, contention::TESTS)
                 && (!lab.exclusive || differs_in_exclusive_mode(name))
         });
-        Trial::test(name, move || match lab {
-            Some(lab) if name == usnic_faults::UNPLUG.0 => test(lab),
-            Some(lab) => host::unchanged_by(|| test(lab)),
+        let outcome = move || match lab {
+            Some(lab) if name == usnic_faults::UNPLUG.0 => times::taken(name, || test(lab)),
+            Some(lab) => times::taken(name, || host::unchanged_by(|| test(lab))),
             None => Ok(()),
+        };
+        // At once, too, and not only at the end, which a run may not reach.
+        Trial::test(name, move || {
+            outcome().inspect_err(|error| eprintln!("{}", error.message().unwrap_or("no reason given")))
         })
         .with_ignored_flag(!runs || !is_wanted(name))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    times::show();
+    conclusion.exit_code()
 }
 
 /// A list of names, or parts of them, with commas (`NICDOCK_LAB_ONLY`): libtest's filter knows one only.
@@ -128,5 +168,9 @@ fn is_wanted(name: &str) -> bool {
 /// The tests that are worth repeating where the RDMA device moves; the others do not touch it.
 fn differs_in_exclusive_mode(name: &str) -> bool {
     let tests = [audit::TESTS, exclusive::TESTS, isolation::TESTS, probing::TESTS, sharing::TESTS];
-    tests.concat().iter().any(|(test, ..)| *test == name)
+    is_one_of(name, &tests.concat())
+}
+
+fn is_one_of(name: &str, tests: &[Test]) -> bool {
+    tests.iter().any(|(test, ..)| *test == name)
 }

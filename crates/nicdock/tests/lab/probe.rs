@@ -4,6 +4,8 @@
 mod entry;
 mod listen;
 mod mpi;
+mod pass;
+mod xdp;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,10 @@ pub fn run(args: &[String]) -> ExitCode {
             entry::socketcall([number(domain), number(kind), number(protocol)])
         }
         ["listen", ref words @ ..] => return end("listen", &listen::run(words)),
+        ["xdp", interface] => return end("xdp", &xdp::xdp(interface)),
+        ["tcx", interface] => return end("tcx", &xdp::tcx(interface)),
         ["mpi"] => return end("mpi", &mpi::run()),
+        ["pass", socket] => return end("pass", &pass::run(socket)),
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),

@@ -16,13 +16,13 @@ use crate::{Lab, Test};
 pub const TESTS: &[Test] = &[
     ("probe_in_a_container_finds_just_its_device_and_can_use_it", container, |_| true),
     ("probe_on_the_host_finds_every_device", every_device, |_| true),
-    ("probe_goes_by_rdma_device_node_name_and_path", named, |_| true),
-    ("an_unknown_device_is_an_error_that_lists_those_there", unknown, |_| true),
-    ("a_container_without_rdma_is_told_that_no_device_is_visible", none, |_| true),
-    ("probe_says_that_no_memory_may_be_pinned", memlock, |_| true),
-    ("a_node_that_may_not_be_opened_is_told_with_its_mode", private_node, |_| true),
-    ("a_missing_node_is_told", missing_node, |_| true),
-    ("a_device_of_another_rdma_namespace_is_told", exclusive, |lab| !lab.exclusive),
+    ("probe_goes_by_rdma_device_node_name_and_path", named, Lab::is_first),
+    ("an_unknown_device_is_an_error_that_lists_those_there", unknown, Lab::is_first),
+    ("a_container_without_rdma_is_told_that_no_device_is_visible", none, Lab::is_first),
+    ("probe_says_that_no_memory_may_be_pinned", memlock, Lab::is_first_of_its_kernel),
+    ("a_node_that_may_not_be_opened_is_told_with_its_mode", private_node, Lab::is_first),
+    ("a_missing_node_is_told", missing_node, Lab::is_first),
+    ("a_device_of_another_rdma_namespace_is_told", exclusive, Lab::is_first_of_its_kernel),
 ];
 
 const STEPS: [&str; 14] = [
@@ -43,7 +43,7 @@ const STEPS: [&str; 14] = [
 ];
 
 /// Where nicdock is: in a container `PATH` is another.
-fn binary() -> Result<String, Failed> {
+pub fn binary() -> Result<String, Failed> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|folder| folder.join("nicdock"));
     let found: PathBuf = places.find(|place| place.is_file()).ok_or("nicdock is in PATH in the lab")?;

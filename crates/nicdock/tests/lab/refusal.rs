@@ -8,18 +8,18 @@ use crate::nicdock::{Running, eventually, expect, fail};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("an_unknown_nic_is_refused_with_the_candidates", unknown, |_| true),
-    ("a_nic_in_a_container_is_refused_with_its_holder", held, |_| true),
-    ("a_nic_in_use_by_the_host_is_refused_with_the_reason", in_use, |_| true),
+    ("an_unknown_nic_is_refused_with_the_candidates", unknown, Lab::is_first),
+    ("a_nic_in_a_container_is_refused_with_its_holder", held, Lab::is_first),
+    ("a_nic_in_use_by_the_host_is_refused_with_the_reason", in_use, Lab::is_first),
     ("moving_soft_roce_is_refused_where_the_kernel_cannot_make_it_anew", soft_roce, |lab| {
         !lab.moves_soft_roce()
     }),
-    ("a_capability_that_opens_a_way_needs_weaken", capability, |_| true),
-    ("a_root_with_links_for_its_mount_points_is_refused", hostile_root, |_| true),
-    ("volumes_that_show_the_hosts_devices_are_refused", volumes, |_| true),
-    ("a_netdev_renamed_after_the_plan_is_refused_and_left_alone", renamed, |_| true),
-    ("run_needs_root", not_root, |_| true),
-    ("a_wrong_command_line_ends_with_2", usage, |_| true),
+    ("a_capability_that_opens_a_way_needs_weaken", capability, Lab::is_first),
+    ("a_root_with_links_for_its_mount_points_is_refused", hostile_root, Lab::is_first),
+    ("volumes_that_show_the_hosts_devices_are_refused", volumes, Lab::is_first),
+    ("a_netdev_renamed_after_the_plan_is_refused_and_left_alone", renamed, Lab::is_first),
+    ("run_needs_root", not_root, Lab::is_first),
+    ("a_wrong_command_line_ends_with_2", usage, Lab::is_first),
 ];
 
 fn refused(args: &[&str], parts: &[&str]) -> Result<(), Failed> {

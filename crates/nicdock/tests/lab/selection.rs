@@ -7,8 +7,8 @@ use crate::nicdock::{expect, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("the_plan_tells_what_the_container_will_see", plan_json, |_| true),
-    ("a_dry_run_is_the_plan", dry_run, |_| true),
+    ("the_plan_tells_what_the_container_will_see", plan_json, Lab::is_first),
+    ("a_dry_run_is_the_plan", dry_run, Lab::is_first),
 ];
 
 fn plan_json(_: &Lab) -> Result<(), Failed> {

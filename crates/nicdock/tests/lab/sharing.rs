@@ -7,11 +7,11 @@ use crate::nicdock::{Running, expect, fail, nicdock, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("a_joined_container_has_the_same_nic_and_namespace", joined, |_| true),
-    ("the_nic_stays_until_the_last_of_its_containers_has_ended", last, |_| true),
-    ("kill_9_of_the_first_supervisor_leaves_the_second_container_alone", killed, |_| true),
-    ("a_killed_second_container_is_ended_with_the_first", second_killed, |_| true),
-    ("joining_what_does_not_run_is_refused", refused, |_| true),
+    ("a_joined_container_has_the_same_nic_and_namespace", joined, Lab::is_first_of_its_kernel),
+    ("the_nic_stays_until_the_last_of_its_containers_has_ended", last, Lab::is_first_of_its_kernel),
+    ("kill_9_of_the_first_supervisor_leaves_the_second_container_alone", killed, Lab::is_first_of_its_kernel),
+    ("a_killed_second_container_is_ended_with_the_first", second_killed, Lab::is_first_of_its_kernel),
+    ("joining_what_does_not_run_is_refused", refused, Lab::is_first),
     ("the_rdma_cgroup_limits_contexts", limits, |_| true),
 ];
 

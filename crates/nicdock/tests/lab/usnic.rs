@@ -11,7 +11,7 @@ use crate::{Lab, Test, vic};
 
 pub const TESTS: &[Test] = &[
     ("a_container_has_its_usnic_and_nothing_of_the_other", alone, |_| true),
-    ("a_usnic_is_chosen_by_device_kind_netdev_or_address", selectors, |_| true),
+    ("a_usnic_is_chosen_by_device_kind_netdev_or_address", selectors, Lab::is_first),
     ("usnic_is_ready_when_the_program_starts", ready, |_| true),
     ("libfabric_lists_exactly_one_usnic", libfabric, Lab::registers_usnic_memory),
     (
@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = &[
     ("a_small_memlock_fails_as_the_plan_warned", small_memlock, Lab::registers_usnic_memory),
     ("the_pool_shows_whose_queue_pairs_there_are", pool, Lab::registers_usnic_memory),
     ("two_containers_share_one_usnic", shared, Lab::registers_usnic_memory),
-    ("usnic_refuses_keep_and_a_missing_address", refusals, |_| true),
+    ("usnic_refuses_keep_and_a_missing_address", refusals, Lab::is_first),
     ("the_plan_warns_of_a_kernel_that_crashes", kernel_notice, |_| true),
 ];
 

@@ -137,11 +137,9 @@ impl Plugged {
                 names.push((device.netdev, if nic.rdma { device.rdma } else { String::new() }));
                 foreign.extend(device.vfs);
             } else {
-                let bridges = device.bridges.into_iter();
+                // Bridges are no NICs: `open` shows them.
                 foreign.extend([device.netdev, device.rdma, device.node, device.function]);
                 foreign.extend(device.vfs);
-                // Bridges are no NICs: `open` shows them.
-                drop(bridges);
             }
         }
         Described { tree: Memory::of(machine), shown, foreign, own: names }

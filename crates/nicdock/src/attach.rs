@@ -1,0 +1,14 @@
+//! A NIC for a container that runs, of whatever engine, and back from it.
+
+mod apply;
+mod detach;
+mod openings;
+mod siblings;
+mod target;
+mod undo;
+
+pub use apply::attach;
+pub use detach::detach;
+use openings::openings;
+pub use target::Target;
+pub use undo::{undo, undo_late};

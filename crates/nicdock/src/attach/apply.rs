@@ -1,0 +1,209 @@
+//! Gives NICs to a container that runs, each step noted before it is done.
+
+use std::fs;
+
+use super::siblings::{Siblings, Turn};
+use super::{Target, openings};
+use crate::kernel::netns;
+use crate::kernel::rtnl::Rtnl;
+use crate::kernel::signals::Signals;
+use crate::launch::{LaunchError, finish};
+use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
+use crate::phases::devices::given_nodes;
+use crate::phases::show::{Showing, show};
+use crate::phases::{
+    Doing, PhaseError, allow, aside, freeze, network, rdma_limits, refuse, settings, sockets,
+};
+use crate::plan::Grant;
+use crate::view::Profile;
+
+/// Gives them, all or none. `lock` was taken before the grants were planned. `accept_netlink` takes a container whose root can use RDMA
+/// netlink. Gives what is left open, in sentences.
+pub fn attach(
+    target: &Target,
+    grants: &[Grant],
+    view: Profile,
+    accept_netlink: bool,
+    ledger: &Ledger,
+    lock: Lock,
+) -> Result<Vec<String>, LaunchError> {
+    let (refuses, mut warnings) = netlink(target, accept_netlink)?;
+    free_names(target, grants)?;
+    network::check_identities(grants)?;
+    own_name(target, ledger)?;
+    let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
+    let mut grants = grants.to_vec();
+    warnings.extend(settings::remember(&mut grants)?);
+    let grants = &grants[..];
+    let token = ledger.take(&lock, &target.name, ATTACH, grants)?;
+    drop(lock);
+    let journal = Journal { ledger, token: &token, grants };
+    let done = steps(target, grants, view, refuses, journal, &signals);
+    let Err(error) = done else {
+        if target.own.is_none() {
+            warnings.extend(foreign(target));
+        }
+        return Ok(warnings);
+    };
+    let leases = {
+        let lock = ledger.lock()?;
+        ledger.leave(&lock, &token)?
+    };
+    // Each, whatever becomes of the others.
+    let mut first = None;
+    for lease in &leases {
+        if let Err(error) = finish(journal, lease, Some(&target.network)) {
+            first.get_or_insert(error);
+        }
+    }
+    match first {
+        None => Err(error),
+        Some(undo) => Err(LaunchError::Twice { run: Box::new(error), undo: Box::new(undo) }),
+    }
+}
+
+fn steps(
+    target: &Target,
+    grants: &[Grant],
+    view: Profile,
+    refuses: bool,
+    journal: Journal<'_>,
+    signals: &Signals,
+) -> Result<(), LaunchError> {
+    let pid = target.process.pid;
+    let generation = journal.token.generation;
+    let goes_on = || match signals.next_that_ends() {
+        Ok(None) => Ok(()),
+        Ok(Some(signal)) => Err(LaunchError::Signal(signal)),
+        Err(error) => Err(LaunchError::Inside(error.to_string())),
+    };
+    // Before anything of the NIC can be reached.
+    if let Some(group) = target.cgroup.unified().filter(|_| refuses) {
+        refuse::refuse(group, &format!("{generation}-sockets"), journal)?;
+    }
+    aside(|| {
+        let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        let home = netns::current().doing(|| "opening the host's network namespace".into())?;
+        netns::enter(&target.network)
+            .doing(|| format!("entering the network namespace of {}", target.name))?;
+        network::fill(&mut host, &home, &target.network, grants, journal)
+    })?;
+    goes_on()?;
+    limits(target, grants, journal)?;
+    nodes(target, grants, journal)?;
+    goes_on()?;
+    {
+        let _turn = Turn::wait()?;
+        let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
+        siblings.grants.extend_from_slice(grants);
+        let freezer = freeze::file(&target.cgroup)?;
+        let (process, mounts) = (target.process, target.mounts);
+        journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view })?;
+        show(&Showing { process, grants: &siblings.grants, view, freezer })?;
+    }
+    goes_on()?;
+    if fs::metadata(format!("/proc/{pid}/ns/mnt")).map_or(0, |of| std::os::unix::fs::MetadataExt::ino(&of))
+        != target.mounts
+    {
+        return Err(LaunchError::Inside(format!("process {pid} has changed its mount namespace meanwhile")));
+    }
+    let made = journal.ledger.holder_of(journal.token)?;
+    Ok(journal.ledger.hand_over(journal.token, &target.holder(&made))?)
+}
+
+/// What the device cgroup refuses until now is allowed; that it can be opened then is tried.
+fn nodes(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(), PhaseError> {
+    let pid = target.process.pid;
+    let mut refused = Vec::new();
+    for node in given_nodes(grants)? {
+        if !allow::can_open(&target.cgroup, pid, &node)? {
+            refused.push(node);
+        }
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let pins = format!("{}-devices", journal.token.generation);
+    allow::allow(&target.cgroup, &refused, &pins, journal)?;
+    for node in &refused {
+        if !allow::can_open(&target.cgroup, pid, node)? {
+            let error = std::io::Error::from_raw_os_error(libc::EPERM);
+            return Err(PhaseError::new(
+                format!("opening {} ({}:{}) as container {} would", node.name, node.major, node.minor, target.name),
+                error,
+            )
+            .with_advice(
+                "a cgroup above its own refuses the device: allow it there (systemctl set-property … DeviceAllow=, or the engine's --device)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A container of nicdock's own may have nothing of other NICs' devices, and of this one from now on.
+fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(), PhaseError> {
+    let Some(own) = &target.own else { return Ok(()) };
+    for rdma in grants.iter().flat_map(|grant| &grant.rdma) {
+        let device = &rdma.device.name;
+        if let Some((group, before)) = rdma_limits::limited(&own.container, device) {
+            journal.begin(&Step::Limit { group: group.clone(), before })?;
+            rdma_limits::free(&group, device)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is to refuse RDMA netlink; an error where nothing can, unless that is accepted.
+fn netlink(target: &Target, accepted: bool) -> Result<(bool, Vec<String>), LaunchError> {
+    // Its seccomp does, since its start.
+    if target.own.is_some() {
+        return Ok((false, Vec::new()));
+    }
+    let own = crate::phases::cgroup::Cgroup::of_process(std::process::id())?;
+    let alone = |group: &std::path::Path| !own.unified().is_some_and(|own| own.starts_with(group));
+    if sockets::are_hooked() && target.cgroup.unified().is_some_and(alone) {
+        return Ok((true, Vec::new()));
+    }
+    let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \
+                 the host's hotplug events";
+    if accepted {
+        return Ok((false, vec![opens.to_owned()]));
+    }
+    Err(LaunchError::Kept(format!(
+        "container {} was not made by nicdock: {opens}. seccomp cannot be added to processes that run, and the kernel's BPF hook needs cgroup \
+         version 2, a cgroup of the container's own and lsm=…,bpf: --accept-netlink gives it the NIC all the same",
+        target.name
+    )))
+}
+
+fn foreign(target: &Target) -> Vec<String> {
+    let pid = target.process.pid;
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
+    openings(&read("status"), &read("limits"), user("self") != user(&pid.to_string()))
+}
+
+/// A name is a container's alone.
+fn own_name(target: &Target, ledger: &Ledger) -> Result<(), LaunchError> {
+    let leases = ledger.read()?;
+    let holders = leases.iter().filter_map(|lease| lease.holder(&target.name));
+    let others = |holder: &Holder| target.own.is_none() && holder.supervisor != target.process;
+    match holders.into_iter().find(|holder| others(holder)) {
+        Some(_) => Err(LeaseError::Name(target.name.clone()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Two interfaces of one name cannot be, and the container's own must stay.
+fn free_names(target: &Target, grants: &[Grant]) -> Result<(), LaunchError> {
+    let links = netns::within(&target.network, || Rtnl::open()?.links());
+    let links = links.doing(|| format!("listing the interfaces of container {}", target.name))?;
+    let mut names = grants.iter().flat_map(|grant| &grant.netdevs).map(|given| &given.name);
+    match names.find(|name| links.iter().any(|link| link.name == **name)) {
+        None => Ok(()),
+        Some(name) => Err(LaunchError::Kept(format!(
+            "container {} has an interface {name} already: give the NIC's another name there with --as",
+            target.name
+        ))),
+    }
+}

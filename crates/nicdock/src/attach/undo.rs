@@ -1,0 +1,59 @@
+//! Undoes what was done for a container that runs, or ran, from what the lease says.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::siblings::{Siblings, Turn};
+use crate::lease::{Lease, Ledger, ProcessId, Step};
+use crate::phases::show::{Showing, show};
+use crate::phases::{PhaseError, allow, freeze, rdma_limits, refuse};
+use crate::say::notice;
+use crate::view::Profile;
+
+/// What comes before the NIC's return. Errors: it could still be opened.
+pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {
+    for step in lease.journal.iter().rev() {
+        match step {
+            Step::Show { process, mounts, freezer, .. } => {
+                if let Err(error) = hide(lease, ledger, *process, *mounts, freezer.as_ref()) {
+                    notice(format_args!(
+                        "warning: {error}; the container goes on to be shown {}, which it cannot open",
+                        lease.grant.nic.name
+                    ));
+                }
+                freezer.as_deref().map_or(Ok(()), freeze::thaw)?;
+            }
+            Step::Allow { group, rules, pins } => allow::undo(group, rules, pins.as_deref())?,
+            Step::Refuse { group, pins } => refuse::undo(group, pins)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What comes after it: a soft RDMA device that was made anew has no limits.
+pub fn undo_late(lease: &Lease) -> Result<(), PhaseError> {
+    lease.journal.iter().rev().try_for_each(|step| match step {
+        Step::Limit { group, before } => rdma_limits::put_back(group, before),
+        _ => Ok(()),
+    })
+}
+
+/// Shows the container what it keeps.
+fn hide(
+    lease: &Lease,
+    ledger: &Ledger,
+    process: ProcessId,
+    mounts: u64,
+    freezer: Option<&std::path::PathBuf>,
+) -> Result<(), PhaseError> {
+    let there = std::fs::metadata(format!("/proc/{}/ns/mnt", process.pid));
+    if !process.is_alive() || there.map_or(0, |of| of.ino()) != mounts {
+        return Ok(());
+    }
+    let _turn = Turn::wait()?;
+    let siblings = Siblings::of(ledger, process, lease.generation)?;
+    let attached = siblings.view.is_some();
+    let grants = if attached { &siblings.grants[..] } else { &[] };
+    let view = siblings.view.unwrap_or(Profile::Off);
+    show(&Showing { process, grants, view, freezer: freezer.cloned() })
+}

@@ -1,0 +1,88 @@
+//! `nicdock attach`: a NIC for a container that runs.
+
+use std::path::Path;
+
+use super::Failure;
+use super::host::Known;
+use super::nics::NicOptions;
+use super::reconcile;
+use crate::attach::{self, Target};
+use crate::lease::{Ledger, STATE};
+use crate::phases::{sockets, soft_roce};
+use crate::plan::{self, Facts};
+use crate::request::NetdevMode;
+use crate::say::{answer, notice};
+use crate::view::Profile;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nicdock attach --nic rxe1 --netdev keep --container client\n  nicdock attach --nic kind=usnic,any --pid $(crun state mpi | jq .pid) --name mpi\n  nicdock detach mpi\n\nThe container may be any engine's. It goes on running, and stands still for a moment while what it is shown is exchanged. One that\nnicdock has not made keeps its own capabilities, system calls and file system: what these leave open is told.\n\nExit status: 0 when the container has the NIC; 125 when it has not, and everything is as before; 2 for a wrong command line."
+)]
+#[command(group(clap::ArgGroup::new("who").required(true).args(["pid", "container"])))]
+pub struct Options {
+    #[command(flatten)]
+    nics: NicOptions,
+    /// The container that this process is in
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// A container of nicdock's, or one that has a NIC of it already, by its name
+    #[arg(long, value_name = "NAME")]
+    container: Option<String>,
+    /// What a container that nicdock has not made is called in nicdock leases (pid-PID)
+    #[arg(long, conflicts_with = "container")]
+    name: Option<String>,
+    /// What it is shown of /sys from then on: 'off' leaves its own
+    #[arg(long, default_value = "nic", value_parser = view)]
+    view: Profile,
+    /// Give it to a container whose root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+    #[arg(long)]
+    accept_netlink: bool,
+}
+
+fn view(text: &str) -> Result<Profile, String> {
+    match text {
+        "nic" => Ok(Profile::Nic),
+        "off" => Ok(Profile::Off),
+        _ => Err("expected nic or off".to_owned()),
+    }
+}
+
+pub fn attach(options: &Options) -> Result<u8, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(
+            "attach needs root: moving a NIC and entering a container are the administrator's to do".into()
+        );
+    }
+    let ledger = Ledger::new(Path::new(STATE));
+    reconcile::give_back_stale(&ledger)?;
+    // As run does: what is planned is what is there.
+    let lock = ledger.lock()?;
+    let known = Known::read(None)?;
+    let target = match (options.pid, &options.container) {
+        (Some(pid), _) => Target::of_process(pid, options.name.as_deref(), &known.leases)?,
+        (None, name) => Target::of_name(name.as_deref().unwrap_or_default(), &known.leases)?,
+    };
+    plan::check_name(&target.name)?;
+    let wanted = options.nics.request();
+    let moves = wanted.netdev == NetdevMode::Move;
+    let facts = Facts {
+        socket_hook: sockets::are_hooked(),
+        held: known.held(),
+        running: known.running(),
+        soft_roce_in_netns: if moves { soft_roce::works_in_netns(&known.host) } else { None },
+        fresh_name: target.name.clone(),
+    };
+    let mut warnings = known.host.warnings.clone();
+    let grants = plan::taken(&known.host, &facts, &wanted, &mut warnings)?;
+    warnings.extend(attach::attach(&target, &grants, options.view, options.accept_netlink, &ledger, lock)?);
+    for warning in warnings {
+        notice(format_args!("warning: {warning}"));
+    }
+    for grant in &grants {
+        answer(&format!(
+            "container {} (process {}) has {}\n",
+            target.name, target.process.pid, grant.nic.name
+        ))?;
+    }
+    Ok(0)
+}

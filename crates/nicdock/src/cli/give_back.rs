@@ -1,0 +1,23 @@
+//! `nicdock return`: a NIC is taken back from whoever has it.
+
+use super::Failure;
+use super::reconcile::tell;
+use crate::launch;
+use crate::lease::Ledger;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nicdock return usnic_0\n  nicdock return 0000:03:00.0 --force\n  nicdock return nic-4711 --force\n\nExit status: 0 when it is back and can be given again; 125 when it is not."
+)]
+pub struct Options {
+    /// The NIC, by its name, its netdev's or its PCI address, or a container, all of whose NICs are meant
+    #[arg(value_name = "NIC|CONTAINER")]
+    what: String,
+    /// End a container that runs; free a NIC that is draining or quarantined although it may not be as it was
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn give_back(options: &Options) -> Result<u8, Failure> {
+    tell(&launch::take_back(&Ledger::of_machine(), &options.what, options.force)?)
+}

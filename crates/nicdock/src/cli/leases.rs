@@ -1,0 +1,23 @@
+//! `nicdock leases`: who has which NIC.
+
+use super::Failure;
+use crate::lease::Ledger;
+use crate::listing;
+use crate::say::answer;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "States: starting, held, returning; abandoned (its nicdock was killed: the next command gives it back);\ndraining (it is back, and a process outside can still reach it); quarantined (it is back, and not as it was).\nWhat to do in each: docs/recovery.md.\n\nExamples:\n  nicdock leases\n  nicdock leases --json | jq '.leases[] | select(.state == \"draining\")'\n\nExit status: 0; 1 if a lease cannot be read (nicdock reconcile repairs)."
+)]
+pub struct Options {
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn leases(options: &Options) -> Result<u8, Failure> {
+    let all = Ledger::of_machine().each()?;
+    let text = if options.json { listing::leases_json(&all)? } else { listing::leases(&all) };
+    answer(&text)?;
+    Ok(u8::from(all.iter().any(Result::is_err)))
+}

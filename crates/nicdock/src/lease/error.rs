@@ -1,0 +1,32 @@
+//! Why the ledger refuses.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    #[error("{path}: {error}; nicdock keeps its leases there: it must be writable by root")]
+    Io { path: PathBuf, error: io::Error },
+    #[error(
+        "{path} is not a lease that this nicdock can read ({reason}); no NIC is given while it is there: nicdock reconcile explains and repairs"
+    )]
+    Broken { path: PathBuf, reason: String },
+    #[error("{nic} was taken by container {container} a moment ago: see nicdock leases")]
+    Taken { nic: String, container: String },
+    #[error("a container named {0} holds a NIC already: choose another --name")]
+    Name(String),
+    #[error("container {0} has ended, or is ending, just now")]
+    Ended(String),
+    #[error("--join {0}: it has ended, or does not run yet: see nicdock leases")]
+    NotJoinable(String),
+}
+
+impl LeaseError {
+    pub fn io(path: &Path, error: impl Into<io::Error>) -> Self {
+        Self::Io { path: path.to_owned(), error: error.into() }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+}

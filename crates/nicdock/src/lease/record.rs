@@ -1,0 +1,204 @@
+//! What a lease says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Draining, ProcessId, Step};
+use crate::plan::Grant;
+
+/// One NIC given away, with the host's state before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lease {
+    /// Version of this format: 2.
+    pub schema: u32,
+    /// Nanoseconds since boot when it was given (`CLOCK_BOOTTIME`): no other lease ever has the same.
+    pub generation: u64,
+    /// The container that it was given to and those that joined it, as far as they have not ended.
+    pub holders: Vec<Holder>,
+    pub grant: Grant,
+    /// What was begun, in order; written before it is done, so that it can be undone.
+    pub journal: Vec<Step>,
+    /// The NIC is the host's again, and not given to anybody while these can reach it.
+    pub draining: Vec<Draining>,
+    /// Why the NIC is not given to anybody until an administrator says so.
+    pub quarantine: Option<String>,
+}
+
+/// A container that has the NIC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub container: String,
+    /// By which it is told from a later container of the same name.
+    pub generation: u64,
+    /// What made the container: `nicdock`; `attach` for any other, and while one that runs is given a NIC or has it taken away.
+    pub engine: String,
+    /// The process whose end is the container's end.
+    pub supervisor: ProcessId,
+    /// Who asked for it: the user who logged in (`/proc/self/loginuid`), else the one whose process it is.
+    pub user: u32,
+    /// Seconds since 1970 when it came.
+    pub since: u64,
+    /// The supervisor's descriptor of the container's network namespace; `None` until the program is about to start.
+    pub namespace: Option<i32>,
+}
+
+impl Holder {
+    pub fn is_alive(&self) -> bool {
+        self.supervisor.is_alive()
+    }
+
+    /// Whether the container is of nicdock's own launcher, so that what is left of it is nicdock's to end.
+    pub fn is_launched(&self) -> bool {
+        self.engine == LAUNCHER
+    }
+
+    /// The container's network namespace, as a path in /proc.
+    pub fn network(&self) -> Option<String> {
+        let pid = self.supervisor.pid;
+        match self.namespace {
+            Some(fd) => Some(format!("/proc/{pid}/fd/{fd}")),
+            None => (!self.is_launched()).then(|| format!("/proc/{pid}/ns/net")),
+        }
+    }
+}
+
+/// The engines of [`Holder::engine`].
+pub const LAUNCHER: &str = "nicdock";
+pub const ATTACH: &str = "attach";
+
+/// What a lease is, by what it says and which processes live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A container is being made.
+    Starting,
+    /// A container runs.
+    Held,
+    /// It is on its way back.
+    Returning,
+    /// Its nicdock was killed: the next command gives it back.
+    Abandoned,
+    /// It is back, and somebody outside can still reach it.
+    Draining,
+    /// It is back, and not as it was.
+    Quarantined,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Held => "held",
+            Self::Returning => "returning",
+            Self::Abandoned => "abandoned",
+            Self::Draining => "draining",
+            Self::Quarantined => "quarantined",
+        })
+    }
+}
+
+impl Lease {
+    pub fn state(&self) -> State {
+        if self.quarantine.is_some() {
+            State::Quarantined
+        } else if !self.draining.is_empty() {
+            State::Draining
+        } else if !self.is_live() {
+            State::Abandoned
+        } else if self.has_begun(&Step::Return) {
+            State::Returning
+        } else if self.holders.iter().any(|holder| holder.namespace.is_some())
+            || self.has_begun(&Step::Attach)
+        {
+            State::Held
+        } else {
+            State::Starting
+        }
+    }
+
+    /// Whether a container that has the NIC has a supervisor that lives.
+    pub fn is_live(&self) -> bool {
+        self.holders.iter().any(Holder::is_alive)
+    }
+
+    /// The containers whose supervisors were killed.
+    pub fn dead_holders(&self) -> Vec<String> {
+        let dead = self.holders.iter().filter(|holder| !holder.is_alive());
+        dead.map(|holder| holder.container.clone()).collect()
+    }
+
+    /// Those of them whose containers are nicdock's own to end.
+    pub fn dead_launched(&self) -> Vec<String> {
+        let dead = self.holders.iter().filter(|holder| holder.is_launched() && !holder.is_alive());
+        dead.map(|holder| holder.container.clone()).collect()
+    }
+
+    /// Whether it came to a container that ran already.
+    pub fn was_attached(&self) -> bool {
+        self.journal.iter().any(|step| matches!(step, Step::Show { .. }))
+    }
+
+    pub fn has_begun(&self, step: &Step) -> bool {
+        self.journal.contains(step)
+    }
+
+    /// The network namespace that a netdev or RDMA device of the NIC went to, by its inode number.
+    pub fn namespace_of(&self, part: &str) -> Option<u64> {
+        self.journal.iter().find_map(|step| match step {
+            Step::TakeNetdev { netdev: name, netns } | Step::TakeRdma { device: name, netns }
+                if name == part =>
+            {
+                Some(*netns)
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether it awaits a command that gives the NIC back or ends what is left of a container.
+    pub fn is_broken(&self) -> bool {
+        let settled = self.quarantine.is_some() || !self.draining.is_empty();
+        !settled && (self.holders.is_empty() || !self.dead_holders().is_empty())
+    }
+
+    /// The holder that another container can join: it runs, the NIC is inside, and stays there.
+    pub(super) fn joinable(&self, container: &str) -> Option<&Holder> {
+        let runs = |holder: &&Holder| holder.namespace.is_some() && holder.is_alive();
+        self.holder(container).filter(runs).filter(|_| !self.has_begun(&Step::Return))
+    }
+
+    pub fn holder(&self, container: &str) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.container == container)
+    }
+
+    /// Who keeps it from being given, in words.
+    pub fn kept_by(&self) -> String {
+        if let Some(reason) = &self.quarantine {
+            return format!("quarantine ({reason})");
+        }
+        if let Some(first) = self.draining.first() {
+            return format!("a descriptor that left its container: {first}");
+        }
+        let names: Vec<&str> = self.holders.iter().map(|holder| holder.container.as_str()).collect();
+        format!("container {}", names.join(" and "))
+    }
+}
+
+/// Who keeps it, by the name of the NIC.
+pub fn holders(leases: &[Lease]) -> BTreeMap<String, String> {
+    leases.iter().map(|lease| (lease.grant.nic.name.clone(), lease.kept_by())).collect()
+}
+
+/// What each container that can be joined was given, in the order in which it was taken.
+pub fn joinable(leases: &[Lease]) -> BTreeMap<String, Vec<Grant>> {
+    let mut grants = BTreeMap::<String, Vec<Grant>>::new();
+    for lease in leases {
+        for Holder { container, .. } in
+            lease.holders.iter().filter(|h| lease.joinable(&h.container).is_some())
+        {
+            grants.entry(container.clone()).or_default().push(lease.grant.clone());
+        }
+    }
+    grants
+}

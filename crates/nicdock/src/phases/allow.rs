@@ -1,0 +1,161 @@
+//! Lets a container that runs open the nodes of a NIC, whoever has made it, and takes that back.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::aside::in_host_mounts;
+use super::cgroup::{self, Cgroup};
+use super::devices::DeviceNode;
+use super::enter::make_nodes;
+use super::pins::Pins;
+use super::{Doing, PhaseError};
+use crate::kernel::bpf::{self, Attached, DEVICE_CHAR, Hook, Instruction, op};
+use crate::kernel::child::Child;
+use crate::kernel::netns;
+use crate::lease::{Journal, Step};
+use crate::request::User;
+
+/// Lets the group open `nodes`; the names of programs that have to be kept are `pins`.
+pub fn allow(
+    group: &Cgroup,
+    nodes: &[DeviceNode],
+    pins: &str,
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    let rules: Vec<String> = nodes.iter().map(|node| format!("c {}:{} rw", node.major, node.minor)).collect();
+    match (group.devices(), group.unified()) {
+        (Some(folder), _) => {
+            journal.begin(&Step::Allow { group: folder.to_owned(), rules: rules.clone(), pins: None })?;
+            rules.iter().try_for_each(|rule| write(folder, "devices.allow", rule))
+        }
+        (None, Some(folder)) => {
+            journal.begin(&Step::Allow { group: folder.to_owned(), rules, pins: Some(pins.to_owned()) })?;
+            in_host_mounts(|| replace(folder, nodes, &Pins::of(pins)))
+        }
+        (None, None) => Err(PhaseError::new(
+            "finding the container's cgroup",
+            io::Error::other("it is in the root of the hierarchy, and the node cannot be opened there"),
+        )),
+    }
+}
+
+/// Makes the group as it was before [`allow`]; as often as it is asked to.
+pub fn undo(group: &Path, rules: &[String], pins: Option<&str>) -> Result<(), PhaseError> {
+    match pins {
+        Some(pins) => in_host_mounts(|| put_back(group, &Pins::of(pins))),
+        None if group.exists() => rules.iter().try_for_each(|rule| write(group, "devices.deny", rule)),
+        None => Ok(()),
+    }
+}
+
+fn write(folder: &Path, file: &str, rule: &str) -> Result<(), PhaseError> {
+    let path = folder.join(file);
+    fs::write(&path, rule).doing(|| format!("writing '{rule}' to {}", path.display())).map_err(|error| {
+        error.with_advice("a group above it refuses the device: that is its engine's or systemd's to change")
+    })
+}
+
+/// Every device program of the group itself gives way to one that allows the nodes and else lets that one decide.
+fn replace(folder: &Path, nodes: &[DeviceNode], pins: &Pins) -> Result<(), PhaseError> {
+    let what = || format!("replacing the device programs of {}", folder.display());
+    let group = cgroup::open(folder).doing(what)?;
+    let there = bpf::device_programs(group.as_fd()).doing(what)?;
+    pins.make()?;
+    for (number, id) in there.ids.iter().enumerate() {
+        let old = bpf::program(*id).doing(what)?;
+        let array = bpf::array().doing(what)?;
+        bpf::put(&array, &old).doing(what)?;
+        let new = bpf::load(Hook::Device, &program(nodes, &array)).doing(what)?;
+        pins.keep(&format!("old{number}"), &old)?;
+        pins.keep(&format!("array{number}"), &array)?;
+        pins.keep(&format!("new{number}"), &new)?;
+        bpf::replace(Hook::Device, group.as_fd(), &there, &old, &new).doing(what)?;
+    }
+    Ok(())
+}
+
+fn put_back(folder: &Path, pins: &Pins) -> Result<(), PhaseError> {
+    let what = || format!("putting the device programs of {} back", folder.display());
+    // A group that has gone has taken its programs along.
+    let group = match cgroup::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return pins.remove(),
+        group => group.doing(what)?,
+    };
+    for number in 0.. {
+        let Some(old) = pins.get(&format!("old{number}"))? else { break };
+        if let Some(new) = pins.get(&format!("new{number}"))? {
+            let there = bpf::device_programs(group.as_fd()).doing(what)?;
+            unlink(&group, &there, &old, &new).doing(what)?;
+        }
+    }
+    pins.remove()
+}
+
+/// Takes `new` out of the chain: off the group, or out of the array of the program that came after it.
+fn unlink(group: &OwnedFd, there: &Attached, old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    let id = bpf::id(new)?;
+    if there.ids.contains(&id) {
+        return bpf::replace(Hook::Device, group.as_fd(), there, new, old);
+    }
+    for array in Pins::arrays().map_err(io::Error::other)? {
+        if bpf::held(&array).is_ok_and(|held| held == id) {
+            bpf::put(&array, old)?;
+        }
+    }
+    Ok(())
+}
+
+fn program(nodes: &[DeviceNode], array: &OwnedFd) -> Vec<Instruction> {
+    let make = Instruction::new;
+    let length = i16::try_from(nodes.len() * 4).unwrap_or(i16::MAX);
+    let mut program = vec![
+        Instruction::keep_context(),
+        make(op::LOAD, 0x12, 0, 0),
+        make(op::AND, 0x02, 0, 0xffff), // r2 = type
+        make(op::LOAD, 0x14, 4, 0),     // r4 = major
+        make(op::LOAD, 0x15, 8, 0),     // r5 = minor
+        make(op::UNLESS, 0x02, length, DEVICE_CHAR),
+    ];
+    for node in nodes {
+        program.push(make(op::UNLESS, 0x04, 3, node.major));
+        program.push(make(op::UNLESS, 0x05, 2, node.minor));
+        program.extend(Instruction::answer(true));
+    }
+    program.extend(Instruction::go_on(array));
+    program
+}
+
+/// Whether a process in the group, and in the network namespace of process `pid`, can open the node: tried.
+pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, PhaseError> {
+    let what = || format!("opening {} ({}:{}) as the container would", node.name, node.major, node.minor);
+    let folder = make_nodes("tmpfs", User::default(), std::slice::from_ref(node))?;
+    let attempt = || -> io::Result<()> {
+        let own = std::process::id().to_string();
+        for group in group.devices().into_iter().chain(group.unified()) {
+            fs::write(group.join("cgroup.procs"), &own)?;
+        }
+        netns::enter(netns::of_process(pid)?)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::openat(&folder, node.name.as_str(), flags, Mode::empty()) {
+            // The device cgroup's answer (devcgroup_check_permission()).
+            Err(rustix::io::Errno::PERM) => Err(io::Error::from_raw_os_error(REFUSED)),
+            result => Ok(result.map(drop)?),
+        }
+    };
+    let status = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    match Child::fork(|| attempt().map_or_else(status, |()| 0))
+        .and_then(|mut child| child.wait())
+        .doing(what)?
+    {
+        0 => Ok(true),
+        REFUSED => Ok(false),
+        errno => Err(PhaseError::new(what(), io::Error::from_raw_os_error(errno))),
+    }
+}
+
+/// An exit status that no error of the kernel's has.
+const REFUSED: i32 = 254;

@@ -1,0 +1,98 @@
+//! Who can still reach a NIC that has come back: a descriptor can be passed out of a container, and the device cgroup looks at
+//! opening only.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nicdock_host::model::InUse;
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+
+use super::devices::{DeviceNode, given_nodes};
+use crate::lease::{Draining, ProcessId};
+use crate::plan::Grant;
+
+/// How long processes that were just ended may take to close what they had.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Those that reach the NIC's RDMA devices and are no nicdock's; waits for processes that are ending.
+pub fn of(grant: &Grant) -> Vec<Draining> {
+    let begin = Instant::now();
+    loop {
+        let found = now(grant);
+        if found.is_empty() || begin.elapsed() > CLOSING {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The same as it is at this moment.
+pub fn now(grant: &Grant) -> Vec<Draining> {
+    // Nodes that are not there any more have nobody who could use them.
+    let nodes: Vec<DeviceNode> = given_nodes(std::slice::from_ref(grant)).unwrap_or_default();
+    let nodes: Vec<&DeviceNode> = nodes.iter().filter(|node| node.name != "rdma_cm").collect();
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    // The host's own, which had it open when it was taken nevertheless (`--take-in-use`).
+    let host: Vec<u32> = grant.nic.in_use.iter().filter_map(opener).collect();
+    let (hosts, found): (Vec<_>, Vec<_>) = processes(&nodes)
+        .into_iter()
+        .partition(|one| matches!(one, Draining::Process { process, .. } if host.contains(&process.pid)));
+    if found.is_empty() && hosts.is_empty() { contexts(grant) } else { found }
+}
+
+fn opener(sign: &InUse) -> Option<u32> {
+    match sign {
+        InUse::OpenNode { pid, .. } => Some(*pid),
+        _ => None,
+    }
+}
+
+fn processes(nodes: &[&DeviceNode]) -> Vec<Draining> {
+    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = listed.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| process(pid, nodes)).collect()
+}
+
+fn process(pid: u32, nodes: &[&DeviceNode]) -> Option<Draining> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let node = descriptors
+        .filter_map(|entry| number(&entry.path()))
+        .find_map(|number| nodes.iter().find(|node| (node.major, node.minor) == number))?;
+    let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(Draining::Process {
+        process: ProcessId::of(pid)?,
+        command: command.trim_end().replace(char::is_control, "?"),
+        node: format!("/dev/infiniband/{}", node.name),
+    })
+}
+
+/// The number of the character device behind a descriptor, whatever path it was opened by. Nothing is asked of a file system that
+/// may not answer.
+fn number(descriptor: &Path) -> Option<(u32, u32)> {
+    let target = fs::read_link(descriptor).ok()?;
+    if !target.has_root() {
+        return None; // A socket, a pipe or the like.
+    }
+    let file = rustix::fs::open(descriptor, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let status = rustix::fs::statx(file.as_fd(), "", flags, StatxFlags::TYPE).ok()?;
+    let kind = rustix::fs::FileType::from_raw_mode(status.stx_mode.into());
+    (kind == rustix::fs::FileType::CharacterDevice).then_some((status.stx_rdev_major, status.stx_rdev_minor))
+}
+
+/// A descriptor that is on its way in a socket is no process's; the kernel still counts its context.
+fn contexts(grant: &Grant) -> Vec<Draining> {
+    let Ok(socket) = rdma_netlink::Socket::open() else { return Vec::new() };
+    let devices = socket.devices().unwrap_or_default();
+    let given = devices.iter().filter(|device| grant.rdma.iter().any(|rdma| rdma.device.name == device.name));
+    given
+        .filter_map(|device| {
+            let count = socket.contexts(device.index).ok().flatten().filter(|count| *count > 0)?;
+            Some(Draining::Contexts { device: device.name.clone(), count })
+        })
+        .collect()
+}

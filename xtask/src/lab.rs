@@ -50,6 +50,9 @@ pub struct Options {
     /// How many NICs on the one switch: eth0 (e1000e), eth1 (virtio), eth2 (e1000e), … (with --vic: at most 14)
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=15))]
     nics: u8,
+    /// How many processors. One is much quicker where they are emulated; more imply --own-qemu
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    cpus: u8,
     /// Control groups as systemd would mount them
     #[arg(long, value_enum, default_value = "v2")]
     cgroup: Cgroup,
@@ -65,7 +68,7 @@ pub struct Options {
     /// RDMA network namespaces. `exclusive` (--kernel 6.1 only) builds, for tests only, an rdma_rxe whose devices can move
     #[arg(long, value_enum, default_value = "shared")]
     rdma: Rdma,
-    /// QEMU built from source even without --vic: it knows more devices to plug in, such as igb (SR-IOV)
+    /// QEMU built from source even without --vic: emulates faster, and knows more devices to plug in, such as igb (SR-IOV)
     #[arg(long)]
     own_qemu: bool,
     /// An IOMMU, so that PCI functions have IOMMU groups
@@ -114,7 +117,9 @@ fn try_run(options: &Options) -> Result<u8> {
     }
     let kernel = kernels::obtain(options.kernel)?;
     let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
-    let own_qemu = options.own_qemu || options.vic > 0;
+    // Debian 12's QEMU translates a page that another processor is writing to and keeps what it read: a kernel that patches
+    // itself, as it does for the BPF program of every container, then dies of an int3 that is not there any more.
+    let own_qemu = options.own_qemu || options.vic > 0 || options.cpus > 1;
     let built = own_qemu.then(vic::build).transpose()?;
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     if !options.no_build {
@@ -133,6 +138,7 @@ fn try_run(options: &Options) -> Result<u8> {
         own_qemu,
         qemu: built.map_or_else(|| QEMU.into(), |built| built.qemu),
         accelerator,
+        cpus: options.cpus,
         kernel: kernel.image(),
         initramfs,
         append: options.append.clone(),

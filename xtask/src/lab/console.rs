@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many lines an error repeats: from the first that tells of a kernel's trouble, else the last ones.
-const SHOWN: usize = 30;
+const SHOWN: usize = 50;
 
 const TROUBLE: [&str; 4] = ["Kernel panic", "BUG: ", "Oops: ", "Out of memory"];
 

@@ -30,6 +30,7 @@ pub struct Machine {
     /// Is it the one that was built from source?
     pub own_qemu: bool,
     pub accelerator: Accelerator,
+    pub cpus: u8,
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
     /// More for the kernel's command line.
@@ -72,8 +73,9 @@ impl Machine {
     fn kernel_command_line(&self) -> String {
         // no_timer_check: under load an emulated timer may miss the moment at which the kernel tests it, and then the kernel
         // panics ("IO-APIC + timer doesn't work").
-        // panic=-1: a dead guest reboots at once, which -no-reboot turns into an end.
-        let mut words = vec!["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check"];
+        // oops=panic, panic=-1: a guest whose kernel failed reboots at once, which -no-reboot turns into an end.
+        let mut words =
+            vec!["console=ttyS0", "quiet", "oops=panic", "panic=-1", "mitigations=off", "no_timer_check"];
         if self.iommu {
             words.push("intel_iommu=on");
         }
@@ -104,7 +106,7 @@ impl Line {
         let board = if machine.iommu { "q35,kernel-irqchip=split" } else { "q35" };
         self.add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", board]);
         self.add(machine.accelerator.arguments());
-        self.add(&["-smp", "2", "-m", "3072"]);
+        self.add(&["-smp", &machine.cpus.to_string(), "-m", "3072"]);
         if machine.own_qemu {
             self.add(&FIRMWARE);
         }
@@ -175,6 +177,7 @@ mod tests {
             qemu: "qemu-system-x86_64".into(),
             own_qemu: false,
             accelerator: Accelerator::Tcg,
+            cpus: 2,
             kernel: "/k/vmlinux".into(),
             initramfs: "/run/initramfs".into(),
             append: vec!["debug".into()],

@@ -9,6 +9,9 @@ use std::process::Command;
 /// What the suite asks for: it takes RDMA off two, so that there are NICs with it and without, of either model.
 const NICS: &str = "4";
 
+/// With so many the suite runs its test of contention instead.
+const CONTENDED: &str = "8";
+
 /// With VICs the suite runs its tests of usNIC instead, which use a container each at once.
 const VICS: &str = "2";
 const NICS_BESIDE_VICS: &str = "2";
@@ -27,6 +30,8 @@ pub struct Lab {
 enum Work {
     /// nicdock's tests
     Suite,
+    /// The test of many who want the same NICs
+    Contention,
     /// Those of nicdock's tests that differ where RDMA network namespaces are exclusive
     ExclusiveSuite,
     /// nicdock's tests of usNIC
@@ -35,22 +40,24 @@ enum Work {
     Vic { vfs: u8 },
 }
 
-/// Those with VICs come last: by then QEMU is built.
-pub const LABS: [Lab; 14] = [
+/// The longest come first, so that none is left to run alone: those that are the first of their kernel
+/// (`Lab::is_first_of_its_kernel` in `tests/lab/main.rs`).
+pub const LABS: [Lab; 15] = [
     lab(Line::Bookworm, Cgroup::V2, Work::Suite),
-    lab(Line::Bookworm, Cgroup::V1, Work::Suite),
-    lab(Line::Bookworm, Cgroup::V2, Work::ExclusiveSuite),
-    lab(Line::Trixie, Cgroup::V2, Work::Suite),
     lab(Line::Trixie, Cgroup::V1, Work::Suite),
     lab(Line::Sid, Cgroup::V2, Work::Suite),
+    lab(Line::Bookworm, Cgroup::V1, Work::Suite),
+    lab(Line::Bookworm, Cgroup::V2, Work::Contention),
+    lab(Line::Trixie, Cgroup::V2, Work::Suite),
     lab(Line::Sid, Cgroup::V1, Work::Suite),
-    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 4 }),
-    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 64 }),
-    lab(Line::Trixie, Cgroup::V1, Work::Vic { vfs: 4 }),
-    lab(Line::Sid, Cgroup::V2, Work::Vic { vfs: 4 }),
+    lab(Line::Bookworm, Cgroup::V2, Work::ExclusiveSuite),
     lab(Line::Bookworm, Cgroup::V2, Work::UsnicSuite),
     lab(Line::Trixie, Cgroup::V1, Work::UsnicSuite),
     lab(Line::Sid, Cgroup::V2, Work::UsnicSuite),
+    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 64 }),
+    lab(Line::Bookworm, Cgroup::V2, Work::Vic { vfs: 4 }),
+    lab(Line::Trixie, Cgroup::V1, Work::Vic { vfs: 4 }),
+    lab(Line::Sid, Cgroup::V2, Work::Vic { vfs: 4 }),
 ];
 
 const fn lab(line: Line, cgroup: Cgroup, work: Work) -> Lab {
@@ -62,13 +69,14 @@ impl Lab {
         let (line, cgroup) = (self.line.name(), self.cgroup.name());
         match self.work {
             Work::Suite => format!("lab {line} cgroup {cgroup}"),
+            Work::Contention => format!("lab {line} cgroup {cgroup} {CONTENDED} NICs"),
             Work::ExclusiveSuite => format!("lab {line} cgroup {cgroup} exclusive"),
             Work::UsnicSuite => format!("lab {line} cgroup {cgroup} usNIC"),
             Work::Vic { vfs } => format!("virtual VIC, {line}, {vfs} VFs"),
         }
     }
 
-    pub fn has_vics(&self) -> bool {
+    fn has_vics(&self) -> bool {
         matches!(self.work, Work::UsnicSuite | Work::Vic { .. })
     }
 
@@ -76,6 +84,12 @@ impl Lab {
     /// (`CONFIG_X86_X32_DISABLED`); one lab is enough.
     fn has_x32(&self) -> bool {
         (self.line, self.cgroup, self.work) == (Line::Trixie, Cgroup::V2, Work::Suite)
+    }
+
+    /// One is emulated three times as fast, for it needs no atomic operations of the host; the tests mostly wait for one program
+    /// at a time. What races has two.
+    fn cpus(&self) -> &'static str {
+        if self.work == Work::Contention { "2" } else { "1" }
     }
 
     /// Does `suite`, the test binary, run here?
@@ -90,12 +104,13 @@ impl Lab {
         if soak {
             command.env("NICDOCK_SOAK", "1");
         }
-        command.args(["lab", "--no-build", "--verbose", "--timeout", if soak { "7200" } else { "1800" }]);
+        command.args(["lab", "--no-build", "--verbose", "--timeout", if soak { "7200" } else { "2400" }]);
         command.args(["--kernel", self.line.name(), "--cgroup", self.cgroup.name()]);
+        command.args(["--own-qemu", "--cpus", self.cpus()]);
         if self.has_vics() {
             command.args(["--nics", NICS_BESIDE_VICS, "--vic", VICS]);
         } else {
-            command.args(["--nics", NICS]);
+            command.args(["--nics", if self.work == Work::Contention { CONTENDED } else { NICS }]);
         }
         if self.work == Work::ExclusiveSuite {
             command.args(["--rdma", "exclusive"]);
@@ -104,7 +119,7 @@ impl Lab {
             command.args(["--append", "syscall.x32=y"]);
         }
         match self.work {
-            Work::Suite | Work::ExclusiveSuite | Work::UsnicSuite => {
+            Work::Suite | Work::Contention | Work::ExclusiveSuite | Work::UsnicSuite => {
                 command.arg("--").arg(suite.context("the suite is not built")?).arg("--test-threads=1")
             }
             Work::Vic { vfs } => command.args(["--vfs", &vfs.to_string(), "--", GUEST_SH]),

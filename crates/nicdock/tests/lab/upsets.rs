@@ -1,7 +1,7 @@
 //! What happens to a NIC while a container has it, or on its way back, by others' hands.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use libtest_mimic::Failed;
 
@@ -25,6 +25,7 @@ pub const TESTS: &[Test] = &[
     ("a_nic_that_was_renamed_on_its_way_back_gets_its_name_again", renamed, Lab::is_first_of_its_kernel),
     ("udev_that_names_and_configures_what_comes_back_changes_nothing", udev, Lab::is_first_of_its_kernel),
     ("the_clock_of_the_day_has_no_say", clock, Lab::is_first),
+    ("a_process_with_the_number_of_a_killed_nicdock_does_not_keep_its_nic", reused, Lab::is_first),
 ];
 
 pub fn run(line: &str) -> Result<(), Failed> {
@@ -173,4 +174,33 @@ fn clock(_: &Lab) -> Result<(), Failed> {
     expect(listed.contains("held"), listed)?;
     recovered?;
     again.map(drop)
+}
+
+fn reused(_: &Lab) -> Result<(), Failed> {
+    let mut running = Running::start("eth3", &[], "sleep 90055; true")?;
+    let number = running.0.id();
+    running.kill_supervisor()?;
+    eventually("the container ends with its supervisor", || sleeping("90055").is_none())?;
+    let mut innocent = with_number(number)?;
+    let outcome = succeed(&["reconcile"]);
+    let lives = innocent.try_wait()?.is_none();
+    innocent.kill()?;
+    innocent.wait()?;
+    let text = outcome?;
+    expect(text.contains("eth3") && lives, format!("lives: {lives}, {text}"))?;
+    has_no_lease()
+}
+
+/// A process with a number of one's choice (`ns_last_pid`, pid_namespaces(7)), unless another is quicker.
+fn with_number(number: u32) -> Result<Child, Failed> {
+    for _ in 0..20 {
+        std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string())?;
+        let mut child = Command::new("sleep").arg("90056").spawn()?;
+        if child.id() == number {
+            return Ok(child);
+        }
+        child.kill()?;
+        child.wait()?;
+    }
+    Err(format!("no process got the number {number}").into())
 }

@@ -29,6 +29,7 @@ pub fn allow(
     let rules: Vec<String> = nodes.iter().map(|node| format!("c {}:{} rw", node.major, node.minor)).collect();
     match (group.devices(), group.unified()) {
         (Some(folder), _) => {
+            allows_the_named(folder)?;
             journal.begin(&Step::Allow { group: folder.to_owned(), rules: rules.clone(), pins: None })?;
             rules.iter().try_for_each(|rule| write(folder, "devices.allow", rule))
         }
@@ -50,6 +51,23 @@ pub fn undo(group: &Path, rules: &[String], pins: Option<&str>) -> Result<(), Ph
         None if group.exists() => rules.iter().try_for_each(|rule| write(group, "devices.deny", rule)),
         None => Ok(()),
     }
+}
+
+/// A group that allows all but what is named forgets a name only if it is given as it was (`dev_exception_rm()`,
+/// security/device_cgroup.c): one node of a whole range cannot be allowed there.
+fn allows_the_named(folder: &Path) -> Result<(), PhaseError> {
+    let path = folder.join("devices.list");
+    let what = || format!("allowing a device in {}", folder.display());
+    let list = fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
+    if !list.lines().any(|line| line.starts_with('a')) {
+        return Ok(());
+    }
+    let error = io::Error::other(
+        "it allows every device but those that it, or a group above it, denies, and this is one of them",
+    );
+    Err(PhaseError::new(what(), error).with_advice(
+        "have its engine deny all and allow what is needed, or allow the denied range again (devices.allow)",
+    ))
 }
 
 fn write(folder: &Path, file: &str, rule: &str) -> Result<(), PhaseError> {

@@ -116,7 +116,11 @@ fn unshared(lab: &Lab) -> Result<Shell, Failed> {
     let group = if lab.cgroup == "v1" { "/sys/fs/cgroup/devices/plain" } else { "/sys/fs/cgroup/plain" };
     std::fs::create_dir_all(group)?;
     if lab.cgroup == "v1" {
-        std::fs::write(format!("{group}/devices.deny"), "c 231:* rw")?;
+        // As engines do.
+        std::fs::write(format!("{group}/devices.deny"), "a")?;
+        for rule in ["c *:* m", "c 1:* rw", "c 5:* rw", "c 136:* rw"] {
+            std::fs::write(format!("{group}/devices.allow"), rule)?;
+        }
     }
     let script =
         format!("echo $$ >{group}/cgroup.procs; exec unshare --net --mount --pid --fork --mount-proc sh");
@@ -380,7 +384,14 @@ fn refused(lab: &Lab) -> Result<(), Failed> {
     attach(&["--pid", &pid], &["--nic", "eth3", "--as", "other"], accepting(lab))?;
     let links = shell.ask("ls /sys/class/net")?;
     expect(links == "eth3\nlo\nother\n", links)?;
-    succeed(&["detach", "eth3"]).map(drop)
+    succeed(&["detach", "eth3"])?;
+    if lab.cgroup == "v1" {
+        std::fs::write("/sys/fs/cgroup/devices/plain/devices.allow", "a")?;
+        std::fs::write("/sys/fs/cgroup/devices/plain/devices.deny", "c 231:* rw")?;
+        let text = fail(125, &[&["attach", "--pid", &pid][..], &rxe1(lab), accepting(lab)].concat())?;
+        expect(text.contains("it allows every device but those"), text)?;
+    }
+    Ok(())
 }
 
 const TRACE: &str = "/tmp/attach-points";

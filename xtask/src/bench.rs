@@ -26,7 +26,7 @@ pub fn run() -> Result<ExitCode> {
     println!("==> starting a container, in the lab (kernel 6.1, emulated: compare, do not quote)");
     let xtask = std::env::current_exe().context("cannot tell where xtask is")?;
     in_lab(
-        &["--kernel", "6.1", "--nics", "2", "--no-build", "--release"],
+        &["--kernel", "6.1", "--cpus", "2", "--nics", "2", "--no-build", "--release"],
         &["bash".into(), "lab/bench.sh".into(), xtask.into()],
     )
 }

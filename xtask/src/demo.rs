@@ -10,10 +10,14 @@ use std::process::ExitCode;
 const SCENES: [(&str, &[&str], &str); 2] = [
     (
         "usNIC: two virtual Cisco VICs under the stock drivers of Linux 6.1",
-        &["--kernel", "6.1", "--vic", "2", "--nics", "0", "--no-rxe"],
+        &["--kernel", "6.1", "--cpus", "2", "--vic", "2", "--nics", "0", "--no-rxe"],
         "lab/demo/usnic.sh",
     ),
-    ("soft-RoCE: two NICs on Linux 7.2", &["--kernel", "7.2", "--nics", "2"], "lab/demo/roce.sh"),
+    (
+        "soft-RoCE: two NICs on Linux 7.2",
+        &["--kernel", "7.2", "--cpus", "2", "--nics", "2"],
+        "lab/demo/roce.sh",
+    ),
 ];
 
 pub fn run() -> Result<ExitCode> {

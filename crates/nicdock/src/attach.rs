@@ -7,8 +7,8 @@ mod siblings;
 mod target;
 mod undo;
 
-pub use apply::attach;
+pub use apply::{Terms, attach, left_open};
 pub use detach::detach;
 use openings::openings;
-pub use target::Target;
+pub use target::{Target, TargetError};
 pub use undo::{undo, undo_late};

@@ -9,6 +9,7 @@ mod give_back;
 pub mod host;
 mod leases;
 mod ls;
+mod lxc;
 mod nics;
 mod plan;
 mod probe;
@@ -51,6 +52,8 @@ enum Command {
     Attach(attach::Options),
     /// Take a NIC that was attached from its container, which runs on
     Detach(detach::Options),
+    /// Give a container of LXC a NIC from its start to its end
+    Lxc(lxc::Options),
     /// Try, as a program would, whether the RDMA devices visible here can be used
     Probe(probe::Options),
     /// Try, as an attacker would, what a container can reach of NICs that are not its own
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Attach(options) => attach::attach(&options),
         Command::Detach(options) => detach::detach(&options),
+        Command::Lxc(options) => lxc::lxc(&options),
         Command::Probe(options) => probe::probe(&options),
         Command::Audit(options) => audit::audit(&options),
         Command::Leases(options) => leases::leases(&options),

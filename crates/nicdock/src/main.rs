@@ -11,6 +11,7 @@ mod kernel;
 mod launch;
 mod lease;
 mod listing;
+mod lxc;
 mod phases;
 mod plan;
 mod probe;

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod devices;
 pub mod draining;
 pub mod enter;
+pub mod filters;
 pub mod freeze;
 pub mod give_back;
 pub mod movable;

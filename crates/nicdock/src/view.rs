@@ -13,7 +13,7 @@ mod shown;
 mod tests;
 mod tree;
 
-pub use compose::{Brought, ViewError, compose, compose_aside};
+pub use compose::{Brought, ViewError, compose, compose_aside, cover_proc};
 pub use shown::Shown;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -51,6 +51,7 @@ pub const PACKAGES: &[Package] = &[
     package("libfabric-bin", "fi_info: what libfabric offers there"),
     package("ucx-utils", "ucx_info: what UCX offers there"),
     package("openmpi-bin", "mpirun and ompi_info: a program of two ranks runs there"),
+    package("lxc", "LXC: nicdock gives its containers NICs"),
     package("crun", "an OCI runtime to work under and to be compared with"),
     package("runc", "another"),
     package("jq", "makes OCI bundles in scripts, reads JSON output"),

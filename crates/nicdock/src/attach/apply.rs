@@ -12,22 +12,33 @@ use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
 use crate::phases::devices::given_nodes;
 use crate::phases::show::{Showing, show};
 use crate::phases::{
-    Doing, PhaseError, allow, aside, freeze, network, rdma_limits, refuse, settings, sockets,
+    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets,
 };
 use crate::plan::Grant;
 use crate::view::Profile;
 
-/// Gives them, all or none. `lock` was taken before the grants were planned. `accept_netlink` takes a container whose root can use RDMA
-/// netlink. Gives what is left open, in sentences.
+/// How they are given.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// What the container is shown of /sys.
+    pub view: Profile,
+    /// Take a container whose root can use RDMA netlink.
+    pub accept_netlink: bool,
+    /// Its engine waits for nicdock before it starts the container's program: what the first process may not do now, nothing in it ever may.
+    pub starts: bool,
+    /// Cover what is not to be seen in /proc; only for one that [`Terms::starts`].
+    pub cover_proc: bool,
+}
+
+/// Gives them, all or none. `lock` was taken before the grants were planned. Gives what is left open, in sentences.
 pub fn attach(
     target: &Target,
     grants: &[Grant],
-    view: Profile,
-    accept_netlink: bool,
+    terms: Terms,
     ledger: &Ledger,
     lock: Lock,
 ) -> Result<Vec<String>, LaunchError> {
-    let (refuses, mut warnings) = netlink(target, accept_netlink)?;
+    let (refuses, mut warnings) = netlink(target, terms)?;
     free_names(target, grants)?;
     network::check_identities(grants)?;
     own_name(target, ledger)?;
@@ -38,11 +49,9 @@ pub fn attach(
     let token = ledger.take(&lock, &target.name, ATTACH, grants)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
-    let done = steps(target, grants, view, refuses, journal, &signals);
+    let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        if target.own.is_none() {
-            warnings.extend(foreign(target));
-        }
+        warnings.extend(left_open(target));
         return Ok(warnings);
     };
     let leases = {
@@ -65,7 +74,7 @@ pub fn attach(
 fn steps(
     target: &Target,
     grants: &[Grant],
-    view: Profile,
+    Terms { view, cover_proc, .. }: Terms,
     refuses: bool,
     journal: Journal<'_>,
     signals: &Signals,
@@ -99,7 +108,7 @@ fn steps(
         let freezer = freeze::file(&target.cgroup)?;
         let (process, mounts) = (target.process, target.mounts);
         journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view })?;
-        show(&Showing { process, grants: &siblings.grants, view, freezer })?;
+        show(&Showing { process, grants: &siblings.grants, view, freezer, cover_proc })?;
     }
     goes_on()?;
     if fs::metadata(format!("/proc/{pid}/ns/mnt")).map_or(0, |of| std::os::unix::fs::MetadataExt::ino(&of))
@@ -154,7 +163,7 @@ fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(),
 }
 
 /// Whether a program is to refuse RDMA netlink; an error where nothing can, unless that is accepted.
-fn netlink(target: &Target, accepted: bool) -> Result<(bool, Vec<String>), LaunchError> {
+fn netlink(target: &Target, terms: Terms) -> Result<(bool, Vec<String>), LaunchError> {
     // Its seccomp does, since its start.
     if target.own.is_some() {
         return Ok((false, Vec::new()));
@@ -166,17 +175,35 @@ fn netlink(target: &Target, accepted: bool) -> Result<(bool, Vec<String>), Launc
     }
     let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \
                  the host's hotplug events";
-    if accepted {
+    let name = &target.name;
+    let (which, why) = if terms.starts {
+        let pid = target.process.pid;
+        let reading = || format!("reading the seccomp filters of process {pid}");
+        let Some(way) = filters::lets_through(pid).doing(reading)? else { return Ok((false, Vec::new())) };
+        (
+            format!("the seccomp profile of container {name} lets {way} make such sockets"),
+            "give it one that refuses them".to_owned(),
+        )
+    } else {
+        (
+            format!("container {name} was not made by nicdock"),
+            "seccomp cannot be added to processes that run".to_owned(),
+        )
+    };
+    if terms.accept_netlink {
         return Ok((false, vec![opens.to_owned()]));
     }
     Err(LaunchError::Kept(format!(
-        "container {} was not made by nicdock: {opens}. seccomp cannot be added to processes that run, and the kernel's BPF hook needs cgroup \
-         version 2, a cgroup of the container's own and lsm=…,bpf: --accept-netlink gives it the NIC all the same",
-        target.name
+        "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
+         --accept-netlink gives it the NIC all the same"
     )))
 }
 
-fn foreign(target: &Target) -> Vec<String> {
+/// What a container that nicdock has not made leaves open, in sentences.
+pub fn left_open(target: &Target) -> Vec<String> {
+    if target.own.is_some() {
+        return Vec::new();
+    }
     let pid = target.process.pid;
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();

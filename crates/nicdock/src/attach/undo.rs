@@ -55,5 +55,5 @@ fn hide(
     let attached = siblings.view.is_some();
     let grants = if attached { &siblings.grants[..] } else { &[] };
     let view = siblings.view.unwrap_or(Profile::Off);
-    show(&Showing { process, grants, view, freezer: freezer.cloned() })
+    show(&Showing { process, grants, view, freezer: freezer.cloned(), cover_proc: false })
 }

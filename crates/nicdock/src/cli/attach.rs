@@ -1,16 +1,14 @@
 //! `nicdock attach`: a NIC for a container that runs.
 
-use std::path::Path;
-
 use super::Failure;
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
-use crate::attach::{self, Target};
-use crate::lease::{Ledger, STATE};
+use crate::attach::{self, Target, TargetError, Terms};
+use crate::lease::{Lease, Ledger};
 use crate::phases::{sockets, soft_roce};
-use crate::plan::{self, Facts};
-use crate::request::NetdevMode;
+use crate::plan::{self, Facts, Grant};
+use crate::request::{NetdevMode, NicRequest};
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -39,7 +37,7 @@ pub struct Options {
     accept_netlink: bool,
 }
 
-fn view(text: &str) -> Result<Profile, String> {
+pub fn view(text: &str) -> Result<Profile, String> {
     match text {
         "nic" => Ok(Profile::Nic),
         "off" => Ok(Profile::Off),
@@ -53,31 +51,17 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
             "attach needs root: moving a NIC and entering a container are the administrator's to do".into()
         );
     }
-    let ledger = Ledger::new(Path::new(STATE));
-    reconcile::give_back_stale(&ledger)?;
-    // As run does: what is planned is what is there.
-    let lock = ledger.lock()?;
-    let known = Known::read(None)?;
-    let target = match (options.pid, &options.container) {
-        (Some(pid), _) => Target::of_process(pid, options.name.as_deref(), &known.leases)?,
-        (None, name) => Target::of_name(name.as_deref().unwrap_or_default(), &known.leases)?,
+    let who = |leases: &[Lease]| match (options.pid, &options.container) {
+        (Some(pid), _) => Target::of_process(pid, options.name.as_deref(), leases),
+        (None, name) => Target::of_name(name.as_deref().unwrap_or_default(), leases),
     };
-    plan::check_name(&target.name)?;
-    let wanted = options.nics.request();
-    let moves = wanted.netdev == NetdevMode::Move;
-    let facts = Facts {
-        socket_hook: sockets::are_hooked(),
-        held: known.held(),
-        running: known.running(),
-        soft_roce_in_netns: if moves { soft_roce::works_in_netns(&known.host) } else { None },
-        fresh_name: target.name.clone(),
+    let terms = Terms {
+        view: options.view,
+        accept_netlink: options.accept_netlink,
+        starts: false,
+        cover_proc: false,
     };
-    let mut warnings = known.host.warnings.clone();
-    let grants = plan::taken(&known.host, &facts, &wanted, &mut warnings)?;
-    warnings.extend(attach::attach(&target, &grants, options.view, options.accept_netlink, &ledger, lock)?);
-    for warning in warnings {
-        notice(format_args!("warning: {warning}"));
-    }
+    let (target, grants) = give(who, &options.nics.request(), terms, |_| Ok(()))?;
     for grant in &grants {
         answer(&format!(
             "container {} (process {}) has {}\n",
@@ -85,4 +69,42 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
         ))?;
     }
     Ok(0)
+}
+
+/// Gives the NICs to a container, if `condition` holds for it; tells what is left open.
+pub fn give(
+    who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
+    wanted: &NicRequest,
+    terms: Terms,
+    condition: impl FnOnce(&Target) -> Result<(), Failure>,
+) -> Result<(Target, Vec<Grant>), Failure> {
+    let ledger = Ledger::of_machine();
+    reconcile::give_back_stale(&ledger)?;
+    // As run does: what is planned is what is there.
+    let lock = ledger.lock()?;
+    let known = Known::read(None)?;
+    let target = who(&known.leases)?;
+    plan::check_name(&target.name)?;
+    condition(&target)?;
+    let (grants, mut warnings) = choose(&known, wanted, &target.name)?;
+    warnings.extend(attach::attach(&target, &grants, terms, &ledger, lock)?);
+    for warning in warnings {
+        notice(format_args!("warning: {warning}"));
+    }
+    Ok((target, grants))
+}
+
+/// What a container would be given now, and warnings; an error tells why it cannot be.
+pub fn choose(known: &Known, wanted: &NicRequest, name: &str) -> Result<(Vec<Grant>, Vec<String>), Failure> {
+    let moves = wanted.netdev == NetdevMode::Move;
+    let facts = Facts {
+        socket_hook: sockets::are_hooked(),
+        held: known.held(),
+        running: known.running(),
+        soft_roce_in_netns: if moves { soft_roce::works_in_netns(&known.host) } else { None },
+        fresh_name: name.to_owned(),
+    };
+    let mut warnings = known.host.warnings.clone();
+    let grants = plan::taken(&known.host, &facts, wanted, &mut warnings)?;
+    Ok((grants, warnings))
 }

@@ -28,6 +28,21 @@ pub struct NicOptions {
 }
 
 impl NicOptions {
+    /// The same options as words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut say = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        self.selectors.iter().for_each(|selector| say("--nic", selector.to_string()));
+        self.addresses.iter().for_each(|address| say("--ip", address.to_string()));
+        self.netdev_name.iter().for_each(|name| say("--as", name.clone()));
+        if self.netdev == NetdevMode::Keep {
+            say("--netdev", "keep".to_owned());
+        }
+        let flags = [(self.take_in_use, "--take-in-use"), (self.umad, "--umad"), (self.rdma_cm, "--rdma-cm")];
+        words.extend(flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name.to_owned()));
+        words
+    }
+
     pub fn request(&self) -> NicRequest {
         NicRequest {
             selectors: self.selectors.clone(),

@@ -71,6 +71,12 @@ pub fn recover(ledger: &Ledger) -> Result<Recovered, LaunchError> {
     recover_leases(ledger, ledger.read()?)
 }
 
+/// The same for one container's, if it has ended.
+pub fn recover_container(ledger: &Ledger, name: &str) -> Result<Recovered, LaunchError> {
+    let leases = ledger.readable()?.into_iter().filter(|lease| lease.holder(name).is_some());
+    recover_leases(ledger, leases.collect())
+}
+
 /// The same for these; what lives is not looked at any further.
 pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, LaunchError> {
     ledger.tidy()?;

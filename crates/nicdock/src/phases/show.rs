@@ -39,6 +39,8 @@ pub struct Showing<'a> {
     pub grants: &'a [Grant],
     pub view: Profile,
     pub freezer: Option<PathBuf>,
+    /// Cover what is not to be seen in /proc, too: for a container whose program has not started, since nothing uncovers it.
+    pub cover_proc: bool,
 }
 
 /// Exchanges what is shown, and compares it with what was to be.
@@ -76,6 +78,9 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     }
     for path in [NODES, SYS] {
         place.take_off(path)?;
+    }
+    if showing.cover_proc {
+        place.cover_proc()?;
     }
     if let Some(made) = &made {
         if made.has_nodes || place.has(NODES)? {
@@ -172,6 +177,17 @@ impl Place<'_> {
             mount::unmount(&top).doing(what)?;
         }
         Ok(())
+    }
+
+    fn cover_proc(&self) -> Result<(), PhaseError> {
+        let what = || "covering what is not to be seen in /proc of the container".to_owned();
+        let options = [("source", Some(SOURCE)), ("mode", Some("755")), ("size", Some("64k"))];
+        let scratch = mount::detached("tmpfs", &options, MountAttrFlags::empty()).doing(what)?;
+        self.put_on(SYS, &scratch)?;
+        let covered = view::cover_proc(scratch.as_fd())
+            .map_err(|e| PhaseError::new(format!("covering {} in the container", e.path), e.error));
+        mount::unmount(&scratch).doing(what)?;
+        covered
     }
 
     fn put_on(&self, path: &str, shown: &OwnedFd) -> Result<(), PhaseError> {

@@ -69,6 +69,13 @@ pub fn compose(
     fill(target, &empty, brought, profile, shown)
 }
 
+/// Covers what is not to be seen in /proc, by way of `scratch`, the mounted root of an empty tmpfs, which is to be unmounted afterwards.
+///
+/// As for [`compose`], the caller must be in the container's mount namespace, and no program may run there yet.
+pub fn cover_proc(scratch: BorrowedFd<'_>) -> Result<(), ViewError> {
+    procfs::compose(&Empty::mount(scratch).map_err(at("/proc"))?)
+}
+
 /// The /sys of a container that runs, on an empty tmpfs that is mounted where nobody but the caller sees it.
 pub fn compose_aside(
     target: BorrowedFd<'_>,

@@ -19,6 +19,7 @@ mod killed;
 mod ledger;
 mod lifecycle;
 mod longevity;
+mod lxc;
 mod monitor;
 mod nicdock;
 mod probe;
@@ -117,6 +118,7 @@ fn main() -> std::process::ExitCode {
             ledger::TESTS,
             lifecycle::TESTS,
             longevity::TESTS,
+            lxc::TESTS,
             probing::TESTS,
             programs::TESTS,
             refusal::TESTS,

@@ -1,0 +1,274 @@
+//! `nicdock lxc`: a NIC for a container of LXC, from its start to its end.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::attach::{choose, give, view};
+use super::host::Known;
+use super::nics::NicOptions;
+use super::reconcile;
+use crate::attach::{self, Target, Terms};
+use crate::launch::{self, Recovered};
+use crate::lease::Ledger;
+use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
+use crate::phases::filters;
+use crate::plan;
+use crate::request::Memlock;
+use crate::say::{answer, notice};
+use crate::view::Profile;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nicdock lxc install mpi --nic rxe1\n  lxc-start -n mpi\n  nicdock lxc remove mpi\n  nicdock lxc config --nic kind=usnic,any --ip 10.1.1.2/24 --seccomp /etc/lxc/nicdock.seccomp > /etc/lxc/nicdock.conf\n\nThe container gets the NIC before its program starts, or does not start; it goes back when the container ends, however. Containers that\nhave nothing of it in their configuration are as before. docs/lxc.md tells it step by step.\n\nExit status: 0 when it is done; 125 when it is not; 2 for a wrong command line."
+)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Print what a container's configuration has to include
+    Config {
+        #[command(flatten)]
+        how: How,
+        /// The file with the seccomp policy that nicdock lxc seccomp has printed; without it the container's own is in force
+        #[arg(long, value_name = "FILE")]
+        seccomp: Option<PathBuf>,
+    },
+    /// Print the seccomp policy
+    Seccomp {
+        /// Allow only what this policy allows, too
+        #[arg(long, value_name = "FILE")]
+        merge: Option<PathBuf>,
+        /// Allow what makes namespaces and mounts
+        #[arg(long)]
+        keep_privileges: bool,
+    },
+    /// Put that into a container's configuration
+    Install {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Take it out again: the configuration is as it was
+    Remove {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// What LXC calls
+    #[command(hide = true, subcommand)]
+    Hook(Hook),
+}
+
+#[derive(clap::Args)]
+struct Which {
+    /// The container
+    name: String,
+    /// Folder of LXC's containers
+    #[arg(short = 'P', long = "lxcpath", value_name = "DIR", default_value = "/var/lib/lxc")]
+    path: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct How {
+    #[command(flatten)]
+    nics: NicOptions,
+    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
+    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
+    memlock: Memlock,
+    /// What it is shown of /sys: 'off' leaves its own
+    #[arg(long, default_value = "nic", value_parser = view)]
+    view: Profile,
+    /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
+    #[arg(long)]
+    keep_privileges: bool,
+    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+    #[arg(long)]
+    accept_netlink: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Hook {
+    PreStart {
+        #[command(flatten)]
+        how: How,
+        /// Name, section and kind, as LXC adds them
+        lxc: Vec<String>,
+    },
+    StartHost {
+        #[command(flatten)]
+        how: How,
+        lxc: Vec<String>,
+    },
+    Stop {
+        lxc: Vec<String>,
+    },
+}
+
+pub fn lxc(options: &Options) -> Result<u8, Failure> {
+    match &options.command {
+        Command::Config { how, seccomp } => answer(&fragment(how, seccomp.as_deref())?)?,
+        Command::Seccomp { merge, keep_privileges } => {
+            answer(&merged(merge.as_deref(), *keep_privileges)?)?;
+        }
+        Command::Install { which, how } => install(which, how)?,
+        Command::Remove { which } => {
+            if !open(which)?.remove()? {
+                return Err(LxcError::NotInstalled(which.name.clone()).into());
+            }
+            answer(&format!("{} starts without nicdock from now on\n", which.name))?;
+        }
+        Command::Hook(hook) => {
+            return called(hook).inspect_err(|error| tell_caller(&error.to_string()));
+        }
+    }
+    Ok(0)
+}
+
+fn open(which: &Which) -> Result<Container, Failure> {
+    plan::check_name(&which.name)?;
+    let path = std::path::absolute(&which.path)?;
+    Ok(Container::open(&which.name, &path)?)
+}
+
+fn fragment(how: &How, seccomp: Option<&Path>) -> Result<String, Failure> {
+    let program = std::env::current_exe()?;
+    let seccomp = seccomp.map(std::path::absolute).transpose()?;
+    for path in [Some(&program), seccomp.as_ref()].into_iter().flatten() {
+        if path.to_str().and_then(quote).is_none_or(|quoted| quoted.starts_with('\'')) {
+            return Err(format!("{}: LXC's configuration cannot hold such a path", path.display()).into());
+        }
+    }
+    let options = how.words().iter().map(|word| quote(word)).collect::<Option<Vec<_>>>();
+    let options = options
+        .ok_or("an option has a quotation mark or a line's end, which LXC's configuration cannot hold")?;
+    Ok(Fragment {
+        program: &program,
+        options: &options.join(" "),
+        memlock: how.memlock,
+        seccomp: seccomp.as_deref(),
+        keep_privileges: how.keep_privileges,
+    }
+    .text())
+}
+
+impl How {
+    /// The options as words of a command line.
+    fn words(&self) -> Vec<String> {
+        let mut words = self.nics.words();
+        if let Memlock::Bytes(bytes) = self.memlock {
+            words.extend(["--memlock".to_owned(), bytes.to_string()]);
+        }
+        if self.view == Profile::Off {
+            words.extend(["--view", "off"].map(str::to_owned));
+        }
+        for (given, name) in
+            [(self.keep_privileges, "--keep-privileges"), (self.accept_netlink, "--accept-netlink")]
+        {
+            words.extend(given.then(|| name.to_owned()));
+        }
+        words
+    }
+
+    fn terms(&self) -> Terms {
+        let cover_proc = !self.keep_privileges;
+        Terms { view: self.view, accept_netlink: self.accept_netlink, starts: true, cover_proc }
+    }
+}
+
+/// Ours, with what `theirs` refuses refused.
+fn merged(theirs: Option<&Path>, keep_privileges: bool) -> Result<String, Failure> {
+    let ours = policy(keep_privileges);
+    let Some(path) = theirs else { return Ok(ours) };
+    let failed = |reason: &dyn std::fmt::Display| format!("seccomp policy {}: {reason}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    Ok(merge(&ours, &text).map_err(|error| failed(&error))?)
+}
+
+fn install(which: &Which, how: &How) -> Result<(), Failure> {
+    let container = open(which)?;
+    // What it includes itself is looked at, not what an earlier call put there.
+    container.remove()?;
+    let policy = merged(container.own_policy()?.as_deref(), how.keep_privileges)?;
+    container.install(&fragment(how, Some(&container.policy()))?, &policy)?;
+    let name = &which.name;
+    let nics: Vec<String> = how.nics.request().selectors.iter().map(ToString::to_string).collect();
+    answer(&format!(
+        "{name} gets {} at its next start: see {}\n",
+        nics.join(" and "),
+        container.fragment().display()
+    ))?;
+    Ok(())
+}
+
+/// LXC takes a hook's output and error for its log, at the level DEBUG; what made the start fail is for who started it, too.
+fn tell_caller(error: &str) {
+    let parent = rustix::process::getppid();
+    let pidfd =
+        parent.and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+    let stderr = pidfd.and_then(|pidfd| {
+        rustix::process::pidfd_getfd(pidfd, 2, rustix::process::PidfdGetfdFlags::empty()).ok()
+    });
+    if let Some(stderr) = stderr {
+        let _ = writeln!(std::fs::File::from(stderr), "nicdock: {error}");
+    }
+}
+
+fn called(hook: &Hook) -> Result<u8, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("LXC runs as an ordinary user here: giving a NIC needs root, so let root start the container (lxc.idmap makes it unprivileged all the same)".into());
+    }
+    let name = std::env::var("LXC_NAME").map_err(|_| "LXC_NAME is not set: LXC calls this, nobody else")?;
+    plan::check_name(&name)?;
+    match hook {
+        Hook::PreStart { how, lxc: _ } => {
+            let ledger = Ledger::of_machine();
+            reconcile::give_back_stale(&ledger)?;
+            choose(&Known::read(None)?, &how.nics.request(), &name)?;
+            Ok(0)
+        }
+        Hook::StartHost { how, lxc: _ } => {
+            let pid = std::env::var("LXC_PID").ok().and_then(|text| text.parse().ok());
+            let pid = pid.ok_or("LXC_PID is not set: LXC calls this, nobody else")?;
+            let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
+            give(who, &how.nics.request(), how.terms(), |target| as_promised(target, how))?;
+            Ok(0)
+        }
+        // The NIC of a container that runs by now under the same name is not touched: its first process lives.
+        Hook::Stop { lxc: _ } => {
+            let Recovered { done, failed } = launch::recover_container(&Ledger::of_machine(), &name)?;
+            done.iter().for_each(notice);
+            for error in &failed {
+                notice(error);
+                tell_caller(&error.to_string());
+            }
+            Ok(if failed.is_empty() { 0 } else { super::FAILURE })
+        }
+    }
+}
+
+/// Whether LXC has made of the configuration what it says.
+fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
+    if how.keep_privileges {
+        return Ok(());
+    }
+    let pid = target.process.pid;
+    let mut open = attach::left_open(target);
+    open.retain(|line| how.memlock == Memlock::Unlimited || !line.contains("RLIMIT_MEMLOCK"));
+    if let Some(way) = filters::lets_through(pid)? {
+        open.push(format!("its seccomp profile lets {way} make sockets of RDMA netlink"));
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "container {} is not closed as nicdock's configuration says: {}. Something after it sets lxc.cap, lxc.seccomp.profile or lxc.prlimit: include nicdock's last \
+         (nicdock lxc install), or say --keep-privileges",
+        target.name,
+        open.join("; ")
+    )
+    .into())
+}

@@ -5,6 +5,7 @@ pub mod btf;
 pub mod child;
 pub mod ethtool;
 pub mod events;
+pub mod fsuser;
 pub mod membership;
 pub mod memfd;
 pub mod mount;

@@ -18,7 +18,7 @@ use super::enter::{make_nodes, shown};
 use super::freeze::{self, Freezer};
 use super::{Doing, PhaseError, verify};
 use crate::kernel::rtnl::Rtnl;
-use crate::kernel::{mount, mountinfo, netns};
+use crate::kernel::{fsuser, mount, mountinfo, netns};
 use crate::lease::{ProcessId, STATE};
 use crate::plan::Grant;
 use crate::request::User;
@@ -72,7 +72,8 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     let mounts = fs::File::open(format!("/proc/{pid}/ns/mnt")).doing(what)?;
     let made = if showing.grants.is_empty() { None } else { Some(make(showing)?) };
     netns::enter_mounts(&mounts).doing(what)?;
-    let place = Place { root: &root, process: &process, host: &host };
+    let user = user(pid).doing(|| format!("reading /proc/{pid}/status"))?;
+    let place = Place { root: &root, process: &process, host: &host, user };
     if let Some(freezer) = &mut freezer {
         freezer.freeze().doing(stopping)?;
     }
@@ -147,6 +148,8 @@ struct Place<'a> {
     process: &'a OwnedFd,
     /// The host's mounts.
     host: &'a [u8],
+    /// The first process's.
+    user: User,
 }
 
 impl Place<'_> {
@@ -194,7 +197,12 @@ impl Place<'_> {
         let what = || format!("mounting on /{path} of the container");
         let advice =
             "it must be a folder of the container's, or be possible to make, and no link may be on the way";
-        let target = mount::make_folders(self.root, path);
+        let target = match mount::make_folders(self.root, path) {
+            Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => {
+                fsuser::within(self.user, || mount::make_folders(self.root, path))
+            }
+            target => target,
+        };
         let target = target.doing(what).map_err(|error| error.with_advice(advice))?;
         let peers = self.mounted(&target).doing(what)?.and_then(|mounted| mounted.peers);
         if peers.is_some() && mountinfo::parse(self.host).any(|mounted| mounted.peers == peers) {

@@ -70,9 +70,9 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     let stopping = || stopping.as_ref().map(|text| text()).unwrap_or_default();
     let mut freezer = showing.freezer.as_deref().map(Freezer::open).transpose().doing(stopping)?;
     let mounts = fs::File::open(format!("/proc/{pid}/ns/mnt")).doing(what)?;
+    let user = user(pid).doing(|| format!("reading /proc/{pid}/status"))?;
     let made = if showing.grants.is_empty() { None } else { Some(make(showing)?) };
     netns::enter_mounts(&mounts).doing(what)?;
-    let user = user(pid).doing(|| format!("reading /proc/{pid}/status"))?;
     let place = Place { root: &root, process: &process, host: &host, user };
     if let Some(freezer) = &mut freezer {
         freezer.freeze().doing(stopping)?;

@@ -69,6 +69,8 @@ impl Container {
     fn ok(&self, tool: &str, args: &[&str]) -> Result<String, Failed> {
         let output = self.call(tool, args)?;
         let log = std::fs::read_to_string(format!("{PATH}/{}.log", self.name)).unwrap_or_default();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains("produced output")).collect();
+        let log = told.join("\n");
         expect(output.status.success(), format!("{tool} {args:?}: {output:?}\n{log}"))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -155,9 +157,12 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
 }
 
 fn rebooted(_: &Lab) -> Result<(), Failed> {
-    let system = "lxc.init.cmd = /bin/sh -c \"trap 'busybox reboot -f' INT; while :; do sleep 0.2; done\"\n";
+    // In the host's root, which is the container's; /tmp is not.
+    let init = "/var/lib/nicdock-lxc-init";
+    std::fs::write(init, "trap 'busybox reboot -f' INT\nwhile :; do sleep 0.2; done\n")?;
+    let system = format!("lxc.init.cmd = /bin/sh {init}\n");
     let options = ["--nic", "eth3", "--as", "fab0", "--keep-privileges"];
-    let container = Container::with("system", system, &options)?;
+    let container = Container::with("system", &system, &options)?;
     container.start()?;
     expect(container.inside("ls /sys/class/net")? == "fab0\nlo\n", "eth3 is not inside")?;
     let first = container.pid()?;
@@ -296,7 +301,7 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     for line in [
         "ip link set eth3 up",
         "ip address add 10.77.4.1/24 dev eth3",
-        "ip address add fd77:4::1/64 dev eth3",
+        "ip address add fd77:4::1/64 dev eth3 nodad",
         "ip route add 10.99.0.0/16 via 10.77.4.9",
     ] {
         let _ = Command::new("sh").args(["-c", line]).status();

@@ -129,7 +129,7 @@ pub fn run(program: &[Instruction], architecture: u32, call: u32, arguments: [u6
             0x06 => return Some(*k),             // RET K
             0x16 => return Some(a),              // RET A
             code if code & 0x07 == 0x04 => {
-                a = compute(code & 0xf0, a, if code & 0x08 == 0 { *k } else { x })?
+                a = compute(code & 0xf0, a, if code & 0x08 == 0 { *k } else { x })?;
             }
             code if code & 0x07 == 0x05 => {
                 let with = if code & 0x08 == 0 { *k } else { x };

@@ -290,9 +290,10 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     let found = report(&plain)?;
     let lines = open(&found);
     println!(
-        "audit: {} of {} open in a plain container of LXC, 0 of {} in nicdock's",
+        "audit: {} of {} open in a plain container of LXC, {} of {} in nicdock's",
         lines.len(),
         found.probes.len(),
+        open(&closed).len(),
         closed.probes.len()
     );
     expect(lines.len() > 100, format!("only {} open", lines.len()))?;

@@ -99,6 +99,9 @@ fn on_host(report: &mut Report, options: &Options) {
     let with_soak = |mut command: Command| {
         if options.soak {
             command.env("NICDOCK_SOAK", "1");
+        } else {
+            // What is made up is the same each time: no change fails by what it has not touched. A soak looks further.
+            command.env("PROPTEST_RNG_SEED", "1");
         }
         command
     };

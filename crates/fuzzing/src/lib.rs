@@ -3,8 +3,8 @@
 //! A target is a folder of samples and a function of bytes. Beside panics and failed assertions, an input fails that takes
 //! long or much memory for its size: a length field must not be believed, nor may work grow with the square of the input.
 //!
-//! `NICDOCK_FUZZ_CASES` is the number of edited inputs for each target ([`CASES`]); the inputs differ from run to run. A
-//! failure prints the smallest input that was found for it: make that a sample, or a test with a name of its own.
+//! `NICDOCK_FUZZ_CASES` is the number of edited inputs for each target ([`CASES`]); the inputs differ from run to run, unless
+//! `PROPTEST_RNG_SEED` is set, as `cargo xtask test` does without `--soak`. A failure prints the smallest input that was found for it: make that a sample, or a test with a name of its own.
 
 mod edit;
 

@@ -97,6 +97,9 @@ fn read_members(
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default();
+                if target.contains(&0) {
+                    return Err(CaptureError::member(path, name, "is a link to a name with a NUL byte"));
+                }
                 Member::Link(String::from_utf8_lossy(&target).into_owned())
             }
             EntryType::Directory => Member::Directory,
@@ -110,10 +113,13 @@ fn read_members(
     Ok(members)
 }
 
-/// A member's name: relative, without `..`.
+/// A member's name: relative, without `..`, and one that a file can have (a GNU long name may hold a NUL byte).
 fn name(path: &Path, bytes: &[u8]) -> Result<String, CaptureError> {
     let refuse = |reason| CaptureError::member(path, String::from_utf8_lossy(bytes), reason);
     let name = std::str::from_utf8(bytes).map_err(|_| refuse("has a name that is not UTF-8"))?;
+    if name.contains('\0') {
+        return Err(refuse("has a name with a NUL byte"));
+    }
     let mut parts = Vec::new();
     for component in Path::new(name).components() {
         match component {

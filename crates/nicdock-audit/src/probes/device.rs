@@ -262,6 +262,9 @@ fn other(kind: Kind, major: u32, minor: u32) -> Finding {
     judge(made_and_opened("/dev", kind, major, minor), false)
 }
 
+/// `UNIX98_PTY_SLAVE_MAJOR`, eight of them (include/uapi/linux/major.h).
+const PTS_MAJORS: std::ops::Range<u32> = 136..144;
+
 /// Only default devices and its own.
 fn listing(context: &Context) -> Finding {
     let own: Vec<&str> = context.target.own.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -269,7 +272,9 @@ fn listing(context: &Context) -> Finding {
     find_nodes(Path::new("/dev"), 0, &mut |path, metadata| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_node = metadata.file_type().is_char_device() || metadata.file_type().is_block_device();
-        let is_terminal = path.starts_with("/dev/pts");
+        // Wherever it is: engines show a container's pseudo-terminal as /dev/tty1, too.
+        let is_terminal = path.starts_with("/dev/pts")
+            || metadata.file_type().is_char_device() && PTS_MAJORS.contains(&libc::major(metadata.rdev()));
         if is_node && !is_terminal && !DEFAULT.contains(&name.as_str()) && !own.contains(&name.as_str()) {
             more.push(name);
         }

@@ -48,28 +48,19 @@ pub fn build(package: &str, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-/// Builds nicdock with the static audit beside it, where it looks for it.
+/// Builds nicdock with the static programs beside it, where it looks for them.
 pub fn build_nicdock(profile: Profile) -> Result<()> {
     build("nicdock", profile)?;
-    build_audit(profile)
+    ["nicdock-audit", "nicdock-gate"].into_iter().try_for_each(|name| build_static(name, profile))
 }
 
-/// The audit is static, for it runs in containers. Its flags would rebuild all that nicdock shares with it, so it has a target
+/// What runs in containers is static. Its flags would rebuild all that nicdock shares with it, so it has a target
 /// directory of its own; and the compiler must be told a target, or procedural macros would be built static too.
-fn build_audit(profile: Profile) -> Result<()> {
+fn build_static(program: &str, profile: Profile) -> Result<()> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let folder = workspace::root().join("target/static");
     let mut command = command();
-    command.args([
-        "build",
-        "--quiet",
-        "--package",
-        "nicdock-audit",
-        "--bin",
-        "nicdock-audit",
-        "--target",
-        &target,
-    ]);
+    command.args(["build", "--quiet", "--package", program, "--bin", program, "--target", &target]);
     command.arg("--target-dir").arg(&folder).stdin(Stdio::null());
     command.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
     if profile == Profile::Release {
@@ -77,11 +68,11 @@ fn build_audit(profile: Profile) -> Result<()> {
     }
     let status = command.stdout(std::io::stderr()).status().context("cannot start cargo")?;
     if !status.success() {
-        bail!("nicdock-audit does not build");
+        bail!("{program} does not build");
     }
     let name = output_dir(profile).file_name().unwrap_or_default().to_owned();
-    let built = folder.join(target).join(name).join("nicdock-audit");
-    let wanted = output_dir(profile).join("nicdock-audit");
+    let built = folder.join(target).join(name).join(program);
+    let wanted = output_dir(profile).join(program);
     // A new file, as the old one may be running.
     let _ = std::fs::remove_file(&wanted);
     std::fs::copy(&built, &wanted)

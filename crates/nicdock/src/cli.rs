@@ -8,6 +8,7 @@ mod generate;
 mod give_back;
 pub mod host;
 mod leases;
+mod libvirt;
 mod ls;
 mod lxc;
 mod nics;
@@ -54,6 +55,8 @@ enum Command {
     Detach(detach::Options),
     /// Give a container of LXC a NIC from its start to its end
     Lxc(lxc::Options),
+    /// Give a container of libvirt a NIC from its start to its end
+    Libvirt(libvirt::Options),
     /// Try, as a program would, whether the RDMA devices visible here can be used
     Probe(probe::Options),
     /// Try, as an attacker would, what a container can reach of NICs that are not its own
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Attach(options) => attach::attach(&options),
         Command::Detach(options) => detach::detach(&options),
         Command::Lxc(options) => lxc::lxc(&options),
+        Command::Libvirt(options) => libvirt::libvirt(&options),
         Command::Probe(options) => probe::probe(&options),
         Command::Audit(options) => audit::audit(&options),
         Command::Leases(options) => leases::leases(&options),

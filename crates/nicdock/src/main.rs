@@ -10,6 +10,7 @@ mod fuzz;
 mod kernel;
 mod launch;
 mod lease;
+mod libvirt;
 mod listing;
 mod lxc;
 mod phases;

@@ -51,7 +51,7 @@ pub fn attach(
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        warnings.extend(left_open(target));
+        warnings.extend(left_open(target, terms.starts));
         return Ok(warnings);
     };
     let leases = {
@@ -199,15 +199,15 @@ fn netlink(target: &Target, terms: Terms) -> Result<(bool, Vec<String>), LaunchE
     )))
 }
 
-/// What a container that nicdock has not made leaves open, in sentences.
-pub fn left_open(target: &Target) -> Vec<String> {
+/// What a container that nicdock has not made leaves open, in sentences. `alone`: nothing but its first process is in it yet.
+pub fn left_open(target: &Target, alone: bool) -> Vec<String> {
     if target.own.is_some() {
         return Vec::new();
     }
     let pid = target.process.pid;
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
-    openings(&read("status"), &read("limits"), user("self") != user(&pid.to_string()))
+    openings(&read("status"), &read("limits"), user("self") != user(&pid.to_string()), alone)
 }
 
 /// A name is a container's alone.

@@ -7,12 +7,20 @@ use crate::plan::capabilities;
 /// `status` is `/proc/PID/status`, `limits` `/proc/PID/limits` of its first process.
 ///
 /// `userns`: it has a user namespace of its own.
-pub fn openings(status: &str, limits: &str, userns: bool) -> Vec<String> {
+///
+/// `alone`: no other process is in it yet, and this one will execute a program.
+pub fn openings(status: &str, limits: &str, userns: bool, alone: bool) -> Vec<String> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let mut warnings = Vec::new();
-    let bounding = field("CapBnd:").and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(u64::MAX);
+    let set =
+        |name: &str| field(name).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(u64::MAX);
+    // With no_new_privs no execve adds to the permitted ones (cap_bprm_creds_from_file(), security/commoncap.c).
+    let bound = match field("NoNewPrivs:") {
+        Some("1") if alone => set("CapPrm:") & (set("CapBnd:") | set("CapInh:")),
+        _ => set("CapBnd:"),
+    };
     warnings.extend(
-        capabilities::opened_by(bounding, userns)
+        capabilities::opened_by(bound, userns)
             .map(|(name, opens)| format!("its processes may have {name}, which opens {opens}")),
     );
     if field("Seccomp:") != Some("2") {
@@ -35,16 +43,27 @@ mod tests {
     #[test]
     fn a_container_as_nicdock_makes_it_opens_nothing() {
         let limits = "Max locked memory         unlimited            unlimited            bytes\n";
-        assert_eq!(openings("CapBnd:\t0000000000000000\nSeccomp:\t2\n", limits, false), Vec::<String>::new());
+        assert_eq!(
+            openings("CapBnd:\t0000000000000000\nSeccomp:\t2\n", limits, false, false),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn what_a_plain_one_opens_is_told() {
         let limits = "Max locked memory         8388608              8388608              bytes\n";
-        let told = openings("CapBnd:\t0000000000200000\nSeccomp:\t0\n", limits, false);
+        let told = openings("CapBnd:\t0000000000200000\nSeccomp:\t0\n", limits, false, false);
         assert!(
             told[0].contains("CAP_SYS_ADMIN") && told[1].contains("seccomp") && told[2].contains("8388608")
         );
         assert_eq!(told.len(), 3);
+    }
+
+    #[test]
+    fn what_an_ordinary_user_without_new_privileges_is_bounded_by_does_not_count() {
+        let limits = "Max locked memory         unlimited            unlimited            bytes\n";
+        let status = "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapBnd:\t0000010000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        assert!(openings(status, limits, false, true).is_empty());
+        assert_eq!(openings(status, limits, false, false).len(), 1);
     }
 }

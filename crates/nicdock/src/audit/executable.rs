@@ -17,9 +17,9 @@ const INSTALLED: &str = "/usr/libexec/nicdock";
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error(
-        "nicdock-audit is neither beside nicdock nor in /usr/libexec/nicdock ({0}): install or build it there"
+        "{name} is neither beside nicdock nor in /usr/libexec/nicdock ({path}): install or build it there"
     )]
-    Missing(String),
+    Missing { name: &'static str, path: String },
     #[error(
         "{path} is not static (it names the loader {loader}): in a container that loader is the container's; build it with -C target-feature=+crt-static"
     )]
@@ -54,12 +54,7 @@ pub fn arguments(more: &[String]) -> Vec<String> {
 
 impl Audit {
     pub fn load() -> Result<Self, AuditError> {
-        let path = find()?;
-        let failed = |error| AuditError::Io { path: path.clone(), error };
-        let content = fs::read(&path).map_err(failed)?;
-        if let Some(loader) = loader_of(&content) {
-            return Err(AuditError::NotStatic { path, loader });
-        }
+        let content = static_program(NAME)?;
         let program =
             memfd::sealed(NAME, &content).map_err(AuditError::kernel("copying the audit into memory"))?;
         let told =
@@ -93,11 +88,21 @@ impl Audit {
     }
 }
 
-fn find() -> Result<PathBuf, AuditError> {
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(NAME)));
-    let candidates = [beside.unwrap_or_default(), Path::new(INSTALLED).join(NAME)];
+/// A program that comes with nicdock and runs in containers, for which it has to be static.
+pub fn static_program(name: &'static str) -> Result<Vec<u8>, AuditError> {
+    let path = find(name)?;
+    let content = fs::read(&path).map_err(|error| AuditError::Io { path: path.clone(), error })?;
+    match loader_of(&content) {
+        Some(loader) => Err(AuditError::NotStatic { path, loader }),
+        None => Ok(content),
+    }
+}
+
+fn find(name: &'static str) -> Result<PathBuf, AuditError> {
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(name)));
+    let candidates = [beside.unwrap_or_default(), Path::new(INSTALLED).join(name)];
     let found = candidates.iter().find(|path| path.is_file());
-    found.cloned().ok_or_else(|| AuditError::Missing(candidates[0].display().to_string()))
+    found.cloned().ok_or_else(|| AuditError::Missing { name, path: candidates[0].display().to_string() })
 }
 
 /// The loader that a 64-bit ELF program asks for (elf(5), `PT_INTERP`).

@@ -6,9 +6,9 @@ use super::nics::NicOptions;
 use super::reconcile;
 use crate::attach::{self, Target, TargetError, Terms};
 use crate::lease::{Lease, Ledger};
-use crate::phases::{sockets, soft_roce};
+use crate::phases::{filters, sockets, soft_roce};
 use crate::plan::{self, Facts, Grant};
-use crate::request::{NetdevMode, NicRequest};
+use crate::request::{Memlock, NetdevMode, NicRequest};
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -107,4 +107,14 @@ pub fn choose(known: &Known, wanted: &NicRequest, name: &str) -> Result<(Vec<Gra
     let mut warnings = known.host.warnings.clone();
     let grants = plan::taken(&known.host, &facts, wanted, &mut warnings)?;
     Ok((grants, warnings))
+}
+
+/// What a container whose program has not started leaves open, although its engine was told to close it, in sentences.
+pub fn still_open(target: &Target, memlock: Memlock) -> Result<Vec<String>, Failure> {
+    let mut open = attach::left_open(target, true);
+    open.retain(|line| memlock == Memlock::Unlimited || !line.contains("RLIMIT_MEMLOCK"));
+    if let Some(way) = filters::lets_through(target.process.pid)? {
+        open.push(format!("its seccomp profile lets {way} make sockets of RDMA netlink"));
+    }
+    Ok(open)
 }

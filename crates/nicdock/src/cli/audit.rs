@@ -35,6 +35,13 @@ pub struct Options {
     show_target: bool,
 }
 
+impl Options {
+    /// In the place of process `pid`.
+    pub fn of_process(pid: u32, json: bool) -> Self {
+        Self { pid: Some(pid), plan: None, json, junit: None, only: None, show_target: false }
+    }
+}
+
 pub fn audit(options: &Options) -> Result<u8, Failure> {
     let own = own(options)?;
     let target = audit::target(&own)?;

@@ -4,15 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::attach::{choose, give, view};
+use super::attach::{choose, give, still_open, view};
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
-use crate::attach::{self, Target, Terms};
+use crate::attach::{Target, Terms};
 use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
 use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
-use crate::phases::filters;
 use crate::plan;
 use crate::request::Memlock;
 use crate::say::{answer, notice};
@@ -255,12 +254,7 @@ fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
     if how.keep_privileges {
         return Ok(());
     }
-    let pid = target.process.pid;
-    let mut open = attach::left_open(target);
-    open.retain(|line| how.memlock == Memlock::Unlimited || !line.contains("RLIMIT_MEMLOCK"));
-    if let Some(way) = filters::lets_through(pid)? {
-        open.push(format!("its seccomp profile lets {way} make sockets of RDMA netlink"));
-    }
+    let open = still_open(target, how.memlock)?;
     if open.is_empty() {
         return Ok(());
     }

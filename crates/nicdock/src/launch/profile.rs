@@ -1,7 +1,10 @@
 //! The seccomp profile (seccomp(2)), as OCI writes it.
 
+mod compile;
 #[cfg(test)]
 mod model;
+
+pub use compile::compile;
 
 use serde_json::{Value, json};
 

@@ -17,6 +17,7 @@ mod hotplug;
 mod isolation;
 mod killed;
 mod ledger;
+mod libvirt;
 mod lifecycle;
 mod longevity;
 mod lxc;
@@ -118,6 +119,7 @@ fn main() -> std::process::ExitCode {
             ledger::TESTS,
             lifecycle::TESTS,
             longevity::TESTS,
+            libvirt::TESTS,
             lxc::TESTS,
             probing::TESTS,
             programs::TESTS,
@@ -135,7 +137,13 @@ fn main() -> std::process::ExitCode {
     let either = with(None, &[hotplug::TESTS]);
     let usnics = with(
         Some(true),
-        &[usnic::TESTS, probing::usnic::TESTS, usnic_faults::TESTS, &[usnic_faults::UNPLUG]],
+        &[
+            usnic::TESTS,
+            libvirt::OF_USNIC,
+            probing::usnic::TESTS,
+            usnic_faults::TESTS,
+            &[usnic_faults::UNPLUG],
+        ],
     );
     let tests = nics.into_iter().chain(either).chain(usnics);
     let trials = tests.map(|(vics, (name, test, applies))| {

@@ -1,10 +1,9 @@
 //! The filter as the kernel would run it, on machines that are not at hand: the profile is compiled for each architecture, and
 //! its BPF is interpreted.
 
-use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
-use serde_json::Value;
+use libseccomp::ScmpArch;
 
-use super::profile;
+use super::{compile, profile};
 use crate::request::Family;
 
 /// `SECCOMP_RET_ALLOW`, `SECCOMP_RET_ERRNO | ENOSYS`, `… | EPERM` (include/uapi/linux/seccomp.h).
@@ -27,28 +26,7 @@ struct Instruction {
 /// The profile of a container without extra capabilities, compiled for this machine and one more architecture.
 fn compiled(architecture: ScmpArch) -> Vec<Instruction> {
     let profile = profile(&[], &Family::default_set());
-    let default = profile["defaultErrnoRet"].as_i64().and_then(|errno| i32::try_from(errno).ok()).unwrap();
-    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(default)).unwrap();
-    filter.add_arch(architecture).unwrap();
-    for rule in profile["syscalls"].as_array().unwrap() {
-        let action = match rule["errnoRet"].as_i64() {
-            Some(errno) => ScmpAction::Errno(i32::try_from(errno).unwrap()),
-            None => ScmpAction::Allow,
-        };
-        let comparisons: Vec<ScmpArgCompare> =
-            rule["args"].as_array().into_iter().flatten().map(comparison).collect();
-        for name in rule["names"].as_array().unwrap() {
-            // libcontainer passes over names that libseccomp does not know, too.
-            if let Ok(call) = ScmpSyscall::from_name(name.as_str().unwrap()) {
-                filter.add_rule_conditional(action, call, &comparisons).unwrap();
-            }
-        }
-    }
-    let mut pipe = tempfile::tempfile().unwrap();
-    filter.export_bpf(&pipe).unwrap();
-    let mut bytes = Vec::new();
-    std::io::Seek::rewind(&mut pipe).unwrap();
-    std::io::Read::read_to_end(&mut pipe, &mut bytes).unwrap();
+    let bytes = compile(&profile, &[architecture]).unwrap();
     let word = |bytes: &[u8]| u32::from_ne_bytes(bytes.try_into().unwrap());
     let instruction = |bytes: &[u8]| Instruction {
         code: u16::from_ne_bytes([bytes[0], bytes[1]]),
@@ -57,17 +35,6 @@ fn compiled(architecture: ScmpArch) -> Vec<Instruction> {
         k: word(&bytes[4..8]),
     };
     bytes.chunks_exact(8).map(instruction).collect()
-}
-
-/// As libcontainer reads it: for a masked comparison the value is the datum and `valueTwo` the mask.
-fn comparison(arg: &Value) -> ScmpArgCompare {
-    let number = |field: &str| arg[field].as_u64().unwrap();
-    let op = match arg["op"].as_str().unwrap() {
-        "SCMP_CMP_MASKED_EQ" => ScmpCompareOp::MaskedEqual(number("valueTwo")),
-        "SCMP_CMP_EQ" => ScmpCompareOp::Equal,
-        other => panic!("{other}"),
-    };
-    ScmpArgCompare::new(u32::try_from(number("index")).unwrap(), op, number("value"))
 }
 
 /// What the filter answers to a call: `struct seccomp_data` has number, architecture, instruction pointer, six arguments.

@@ -1,0 +1,263 @@
+//! `nicdock libvirt`: a NIC for a container of libvirt, from its start to its end.
+
+mod hook;
+
+use std::path::Path;
+
+use super::Failure;
+use super::attach::{give, view};
+use super::host::Known;
+use super::nics::NicOptions;
+use crate::attach::{Target, Terms};
+use crate::launch;
+use crate::lease::Ledger;
+use crate::libvirt::{self, Fresh, Virsh, Wish};
+use crate::plan;
+use crate::request::{Memlock, NicRequest};
+use crate::say::{answer, notice};
+use crate::view::Profile;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nicdock libvirt install\n  nicdock libvirt xml --nic rxe1 --name mpi --rootfs /srv/mpi -- /usr/bin/sleep 1000 > mpi.xml; virsh -c lxc:///system define mpi.xml\n  nicdock libvirt edit mpi --nic kind=usnic,any --ip 10.1.1.2/24 --as fab0\n  virsh -c lxc:///system start mpi\n  nicdock libvirt audit mpi\n\nThe container has the NIC before its program starts, or the program does not start; it goes back when the container ends, however. Domains that\nsay nothing of nicdock are as before. docs/libvirt-lxc.md tells it step by step.\n\nExit status: 0 when it is done; 1 when the audit finds something open; 125 when it is not done; 2 for a wrong command line."
+)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+    /// Which libvirt
+    #[arg(short = 'c', long, value_name = "URI", default_value = "lxc:///system", global = true)]
+    connect: String,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Put the hook and the gate in place, and prove that libvirt calls the hook
+    Install,
+    /// Take them away again
+    Uninstall,
+    /// Print a domain that has a NIC
+    Xml {
+        #[command(flatten)]
+        how: How,
+        /// The domain's name; that of the program otherwise
+        #[arg(long)]
+        name: Option<String>,
+        /// The container's root: a directory, which the container can write
+        #[arg(long, value_name = "DIR")]
+        rootfs: String,
+        /// Memory in MiB
+        #[arg(long, value_name = "MIB", default_value = "1024")]
+        memory: u32,
+        /// The program, by its whole path, and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Give a domain a NIC from its next start on
+    Edit {
+        domain: String,
+        #[command(flatten)]
+        how: How,
+        /// Print the domain instead
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take over what a domain has by <hostdev mode='capabilities'>
+    Adopt {
+        domain: String,
+        #[command(flatten)]
+        terms: TermOptions,
+        /// Print the domain instead
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Give a NIC to a domain that runs, until it ends
+    Attach {
+        domain: String,
+        #[command(flatten)]
+        nics: NicOptions,
+        /// Give it although the domain's root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+        #[arg(long)]
+        accept_netlink: bool,
+    },
+    /// Take what was given from a domain that runs on
+    Detach {
+        domain: String,
+        /// Take it although a process has the node open
+        #[arg(long)]
+        force: bool,
+    },
+    /// Try, as an attacker would, what a domain can reach of NICs that are not its own
+    Audit {
+        domain: String,
+        /// Machine-readable output
+        #[arg(long)]
+        json: bool,
+    },
+    /// What libvirt calls
+    #[command(hide = true)]
+    Hook { domain: String, operation: String, suboperation: String, extra: Option<String> },
+}
+
+#[derive(clap::Args)]
+struct How {
+    #[command(flatten)]
+    nics: NicOptions,
+    #[command(flatten)]
+    terms: TermOptions,
+}
+
+#[derive(clap::Args)]
+struct TermOptions {
+    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
+    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
+    memlock: Memlock,
+    /// What it is shown of /sys: 'off' leaves its own
+    #[arg(long, default_value = "nic", value_parser = view)]
+    view: Profile,
+    /// Leave capabilities and mounts to the domain itself, as a whole system with its own init needs; what they open is told
+    #[arg(long)]
+    keep_privileges: bool,
+    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+    #[arg(long)]
+    accept_netlink: bool,
+}
+
+impl TermOptions {
+    fn with(&self, nics: Vec<NicRequest>) -> Wish {
+        if self.keep_privileges {
+            notice(
+                "warning: with libvirt's own capabilities root in the container can mount a fresh /sys over what it is shown, change the NIC's MAC \
+                 address and open the host's files by handle",
+            );
+        }
+        Wish {
+            nics,
+            memlock: self.memlock,
+            view: self.view,
+            keep_privileges: self.keep_privileges,
+            accept_netlink: self.accept_netlink,
+        }
+    }
+}
+
+impl How {
+    /// One element for each selector; addresses and a name are one NIC's.
+    fn wish(&self) -> Result<Wish, Failure> {
+        let request = self.nics.request();
+        let several = request.selectors.len() > 1;
+        if several && (!request.addresses.is_empty() || request.netdev_name.is_some()) {
+            return Err(
+                "--ip and --as are one NIC's: with more --nic, write them into the domain's metadata".into(),
+            );
+        }
+        let one = |selector: &_| NicRequest { selectors: vec![Clone::clone(selector)], ..request.clone() };
+        Ok(self.terms.with(request.selectors.iter().map(one).collect()))
+    }
+}
+
+pub fn libvirt(options: &Options) -> Result<u8, Failure> {
+    let virsh = Virsh { uri: options.connect.clone() };
+    match &options.command {
+        Command::Install => {
+            root("install")?;
+            say(&libvirt::install(&virsh, &std::env::current_exe()?)?)?;
+        }
+        Command::Uninstall => {
+            root("uninstall")?;
+            say(&libvirt::uninstall()?)?;
+        }
+        Command::Xml { how, name, rootfs, memory, command } => {
+            answer(&fresh(how, name.as_deref(), rootfs, *memory, command)?)?;
+        }
+        Command::Edit { domain, how, dry_run } => {
+            let wish = how.wish()?;
+            let xml = libvirt::with(&virsh.definition(domain)?, &wish)?;
+            define(&virsh, domain, &xml, *dry_run)?;
+        }
+        Command::Adopt { domain, terms, dry_run } => {
+            let host = Known::read(None)?.host;
+            let adopted = libvirt::adopt(&virsh.definition(domain)?, &host, terms.with(Vec::new()))?;
+            for line in &adopted.missing {
+                notice(format_args!("by hand: {line}"));
+            }
+            define(&virsh, domain, &adopted.xml, *dry_run)?;
+        }
+        Command::Attach { domain, nics, accept_netlink } => {
+            root("attach")?;
+            attach(&virsh, domain, &nics.request(), *accept_netlink)?;
+        }
+        Command::Detach { domain, force } => {
+            root("detach")?;
+            let done = launch::detach(&Ledger::of_machine(), domain, std::time::Duration::ZERO, *force)?;
+            say(&done.done)?;
+            done.failed.iter().for_each(notice);
+            return Ok(if done.failed.is_empty() { 0 } else { super::FAILURE });
+        }
+        Command::Audit { domain, json } => {
+            let (pid, _) = first_process(&virsh, domain)?;
+            return super::audit::audit(&super::audit::Options::of_process(pid, *json));
+        }
+        Command::Hook { domain, operation, .. } => return hook::called(domain, operation),
+    }
+    Ok(0)
+}
+
+fn root(what: &str) -> Result<(), Failure> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(format!("libvirt {what} needs root").into())
+}
+
+fn say(lines: &[String]) -> Result<(), Failure> {
+    lines.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
+    Ok(())
+}
+
+fn fresh(
+    how: &How,
+    name: Option<&str>,
+    root: &str,
+    memory_mib: u32,
+    command: &[String],
+) -> Result<String, Failure> {
+    for (what, path) in [("--rootfs", root), ("the program", command[0].as_str())] {
+        if !path.starts_with('/') {
+            return Err(format!("{what}: '{path}' is no whole path, as libvirt wants it").into());
+        }
+    }
+    let program = Path::new(&command[0]).file_name().unwrap_or_default().to_string_lossy();
+    let name = name.unwrap_or(&program);
+    plan::check_name(name)?;
+    let xml = libvirt::fresh(&Fresh { name, root, memory_mib, command });
+    Ok(libvirt::with(&xml, &how.wish()?)?)
+}
+
+fn define(virsh: &Virsh, domain: &str, xml: &str, dry_run: bool) -> Result<(), Failure> {
+    if dry_run {
+        answer(xml)?;
+        return Ok(());
+    }
+    virsh.define(xml)?;
+    answer(&format!("domain {domain} gets its NIC at its next start\n"))?;
+    if !Path::new(libvirt::FOLDER).join(nicdock_gate::NAME).exists() {
+        notice("warning: it will not start before nicdock libvirt install");
+    }
+    Ok(())
+}
+
+fn first_process(virsh: &Virsh, domain: &str) -> Result<(u32, String), Failure> {
+    let (controller, name) = virsh.controller(domain)?;
+    let pid = libvirt::first_process(controller);
+    Ok((pid.ok_or_else(|| format!("domain {domain}: its container is being made, or ends"))?, name))
+}
+
+fn attach(virsh: &Virsh, domain: &str, wanted: &NicRequest, accept_netlink: bool) -> Result<(), Failure> {
+    let (pid, name) = first_process(virsh, domain)?;
+    let terms = Terms { view: Profile::Nic, accept_netlink, starts: false, cover_proc: false };
+    let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
+    let (_, grants) = give(who, wanted, terms, |_| Ok(()))?;
+    let lines: Vec<String> =
+        grants.iter().map(|grant| format!("domain {name} (process {pid}) has {}", grant.nic.name)).collect();
+    say(&lines)
+}

@@ -1,0 +1,117 @@
+//! What libvirt calls (docs/hooks.rst): `NAME prepare|start|started|stopped|release|reconnect …`, with the domain on standard input.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use super::super::attach::{choose, give, still_open};
+use super::super::host::Known;
+use super::super::{FAILURE, Failure, reconcile};
+use crate::attach::Target;
+use crate::launch::{self, Recovered};
+use crate::lease::{Ledger, State};
+use crate::libvirt::{self, Domain, Gate, Said, Wish};
+use crate::plan;
+use crate::request::NicRequest;
+use crate::say::notice;
+
+/// libvirt has killed a container whose end it tells; the kernel may still be at it.
+const END: Duration = Duration::from_secs(10);
+
+pub fn called(name: &str, operation: &str) -> Result<u8, Failure> {
+    let mut xml = String::new();
+    std::io::stdin().read_to_string(&mut xml)?;
+    let is_over = matches!(operation, "stopped" | "release");
+    let domain = match libvirt::said(&xml)? {
+        // Its metadata may have been changed while it ran; nobody waits for what may be another engine's container.
+        Said::Nothing if is_over => return ended(name, Duration::ZERO),
+        Said::Nothing => return Ok(0),
+        Said::Proof(word) => return Err(libvirt::proof(&word).into()),
+        Said::Nics(domain) => domain,
+    };
+    match operation {
+        "prepare" => possible(&domain).map(|()| 0),
+        "started" => started(&domain).map(|()| 0),
+        _ if is_over => ended(name, END),
+        _ => Ok(0),
+    }
+}
+
+/// Whether it could start now: if not, it ends here and virsh says why.
+fn possible(domain: &Domain) -> Result<(), Failure> {
+    plan::check_name(&domain.name)?;
+    if !domain.is_gated {
+        return Err(format!(
+            "domain {} names NICs in its metadata, but its program would start without them: nicdock libvirt edit {0} --nic … puts nicdock's gate before it",
+            domain.name
+        )
+        .into());
+    }
+    if domain.has_user {
+        return Err(format!(
+            "domain {} has <inituser>, and the gate can close nothing as an ordinary user: nicdock libvirt edit {0} --nic … lets the gate become that user",
+            domain.name
+        )
+        .into());
+    }
+    let ledger = Ledger::of_machine();
+    reconcile::give_back_stale(&ledger)?;
+    let known = Known::read(None)?;
+    for nic in &domain.wish.nics {
+        choose(&known, nic, &domain.name)?;
+    }
+    Ok(())
+}
+
+/// The container is set up, and its first program, the gate, waits or is about to.
+fn started(domain: &Domain) -> Result<(), Failure> {
+    let controller = domain.controller.ok_or("libvirt does not say the domain's controller")?;
+    let gate = Gate::of_controller(controller)?;
+    gate.limit(domain.wish.memlock)?;
+    for (at, nic) in domain.wish.nics.iter().enumerate() {
+        one(domain, &gate, nic, at == 0)?;
+    }
+    gate.open()?;
+    Ok(())
+}
+
+fn one(domain: &Domain, gate: &Gate, nic: &NicRequest, first: bool) -> Result<(), Failure> {
+    let who = |leases: &[_]| Target::of_process(gate.pid, Some(&domain.name), leases);
+    let mut terms = domain.wish.terms();
+    // Nothing uncovers /proc.
+    terms.cover_proc &= first;
+    give(who, nic, terms, |target| as_promised(target, &domain.wish)).map(drop)
+}
+
+/// Whether the gate has closed what it was told to.
+fn as_promised(target: &Target, wish: &Wish) -> Result<(), Failure> {
+    if wish.keep_privileges {
+        return Ok(());
+    }
+    let open = still_open(target, wish.memlock)?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "domain {} is not closed as nicdock's domains are: {}. Write its <init> and <features> anew with nicdock libvirt edit, or say --keep-privileges there",
+        target.name,
+        open.join("; ")
+    )
+    .into())
+}
+
+/// The NIC of a container that runs by now under the same name is not touched: its first process lives.
+fn ended(name: &str, wait: Duration) -> Result<u8, Failure> {
+    let ledger = Ledger::of_machine();
+    let begin = Instant::now();
+    let lives = || -> Result<bool, Failure> {
+        let leases = ledger.readable()?;
+        Ok(leases.iter().any(|lease| lease.holder(name).is_some() && lease.state() == State::Held))
+    };
+    while begin.elapsed() < wait && lives()? {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let Recovered { done, failed } = launch::recover_container(&ledger, name)?;
+    done.iter().for_each(notice);
+    failed.iter().for_each(notice);
+    Ok(if failed.is_empty() { 0 } else { FAILURE })
+}

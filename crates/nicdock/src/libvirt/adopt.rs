@@ -1,0 +1,130 @@
+//! NICs that a domain was given by hand, with `<hostdev mode='capabilities'>`, become nicdock's.
+
+use nicdock_host::model::{Host, Nic};
+use roxmltree::{Document, Node};
+
+use super::domain::{DomainError, child, with};
+use super::edits::Edits;
+use super::wish::Wish;
+use crate::request::{NetdevMode, NicRequest};
+
+/// A domain that was converted.
+pub struct Adopted {
+    pub xml: String,
+    /// What the container has not had, or had too much of, in sentences.
+    pub missing: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error(
+        "it has no <hostdev mode='capabilities'> for a netdev or for a node of /dev/infiniband: nicdock libvirt edit gives it a NIC"
+    )]
+    Nothing,
+    #[error("no NIC of this host has {0}: see nicdock ls")]
+    Unknown(String),
+    #[error("its <hostdev> for {device} says address {text}, which is none: {reason}")]
+    Address { device: String, text: String, reason: String },
+}
+
+const NODES: &str = "/dev/infiniband/";
+
+/// The elements by which libvirt itself would give a NIC, each with the netdev or node.
+pub fn by_hand<'a, 'd>(domain: Node<'a, 'd>) -> Vec<(Node<'a, 'd>, String)> {
+    let devices = domain.children().filter(|node| node.has_tag_name("devices"));
+    let hostdevs = devices
+        .flat_map(|node| node.children())
+        .filter(|node| node.has_tag_name("hostdev") && node.attribute("mode") == Some("capabilities"));
+    let named = |node: Node<'a, 'd>| {
+        let source = child(node, "source")?;
+        let text =
+            |name: &str| child(source, name).and_then(|node| node.text()).map(|text| text.trim().to_owned());
+        let device = match node.attribute("type") {
+            Some("net") => text("interface"),
+            Some("misc") => text("char").filter(|path| path.starts_with(NODES)),
+            _ => None,
+        };
+        device.map(|device| (node, device))
+    };
+    hostdevs.filter_map(named).collect()
+}
+
+/// Converts them. `terms` says everything but the NICs.
+pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptError> {
+    let document = Document::parse(xml).map_err(DomainError::from)?;
+    let found = by_hand(document.root_element());
+    if found.is_empty() {
+        return Err(AdoptError::Nothing);
+    }
+    let mut edits = Edits::new(xml);
+    let mut taken: Vec<(&Nic, NicRequest)> = Vec::new();
+    let mut missing = Vec::new();
+    let mut rdma_cm = false;
+    for (hostdev, device) in &found {
+        edits.remove(*hostdev);
+        if device.strip_prefix(NODES) == Some("rdma_cm") {
+            rdma_cm = true;
+            continue;
+        }
+        let node = device.strip_prefix(NODES);
+        let has = |nic: &&Nic| match node {
+            Some(node) => nic.nodes().any(|found| found.name() == node),
+            None => nic.netdevs.iter().any(|netdev| netdev.name == *device),
+        };
+        let nic = host.nics.iter().find(has).ok_or_else(|| AdoptError::Unknown(device.clone()))?;
+        let at = taken.iter().position(|(known, _)| known.key() == nic.key()).unwrap_or_else(|| {
+            taken.push((nic, request(nic)));
+            taken.len() - 1
+        });
+        let request = &mut taken[at].1;
+        if let Some(node) = node {
+            request.umad |= !node.starts_with("uverbs");
+            missing.push(format!(
+                "{device}: made for root alone (mode 0700), and every other NIC is seen in /sys"
+            ));
+            continue;
+        }
+        request.netdev = NetdevMode::Move;
+        missing.push(format!(
+            "{device}: moved without addresses, routes and link, and nobody makes it as it was afterwards"
+        ));
+        for ip in hostdev.children().filter(|node| node.has_tag_name("ip")) {
+            let part = |name: &str| ip.attribute(name).unwrap_or_default();
+            let text = format!("{}/{}", part("address"), part("prefix"));
+            let address = text.parse().map_err(|error: crate::request::ParseAddressError| {
+                AdoptError::Address { device: device.clone(), text, reason: error.to_string() }
+            })?;
+            request.addresses.push(address);
+            missing.push(format!(
+                "{device}: libvirt's container driver does not set the address that <ip> names"
+            ));
+        }
+    }
+    for (nic, request) in &mut taken {
+        request.rdma_cm = rdma_cm;
+        if request.netdev == NetdevMode::Keep {
+            missing.push(format!(
+                "{}: the netdev stays on the host, as there was no <hostdev> for it",
+                nic.name
+            ));
+        }
+    }
+    terms.nics = taken.into_iter().map(|(_, request)| request).collect();
+    let xml = with(&edits.done(), &terms)?;
+    Ok(Adopted { xml, missing })
+}
+
+/// The NIC by its name, with its netdev left where it is.
+fn request(nic: &Nic) -> NicRequest {
+    NicRequest {
+        selectors: nic.name.parse().into_iter().collect(),
+        addresses: Vec::new(),
+        netdev_name: None,
+        netdev: NetdevMode::Keep,
+        take_in_use: false,
+        umad: false,
+        rdma_cm: false,
+    }
+}

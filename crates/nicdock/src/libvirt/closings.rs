@@ -1,0 +1,129 @@
+//! What closes a container that libvirt leaves open, in two forms.
+
+use std::io;
+
+use crate::launch::{compile_seccomp, seccomp_profile};
+use crate::plan::capabilities;
+use crate::request::{Family, User};
+
+/// Which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closings {
+    /// As in a container of nicdock's own launcher.
+    Whole,
+    /// Capabilities and mounts are the domain's own: for a system with an init.
+    KeepPrivileges,
+}
+
+/// What a system's own init calls beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
+const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
+
+impl Closings {
+    pub const ALL: [Self; 2] = [Self::Whole, Self::KeepPrivileges];
+
+    pub fn of(keep_privileges: bool) -> Self {
+        if keep_privileges { Self::KeepPrivileges } else { Self::Whole }
+    }
+
+    /// The file of the filter in [`super::FOLDER`].
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Whole => "whole.bpf",
+            Self::KeepPrivileges => "keep-privileges.bpf",
+        }
+    }
+
+    /// The filter as the gate reads it.
+    pub fn filter(self) -> io::Result<Vec<u8>> {
+        let kept = match self {
+            Self::Whole => Vec::new(),
+            Self::KeepPrivileges => vec!["CAP_SYS_ADMIN".to_owned()],
+        };
+        let mut profile = seccomp_profile(&kept, &Family::default_set());
+        if let (Self::KeepPrivileges, Some(names)) = (self, profile["syscalls"][0]["names"].as_array_mut()) {
+            names.extend(OF_A_SYSTEM.map(Into::into));
+        }
+        compile_seccomp(&profile, &[])
+    }
+
+    /// The gate's command line, but for the program, which is to belong to `user`.
+    pub fn gate(self, user: Option<User>) -> Vec<String> {
+        let mut words = vec![format!("{}/{}", super::FOLDER, nicdock_gate::NAME)];
+        let mut say = |word: &str| words.push(word.to_owned());
+        if self == Self::Whole {
+            say("--own-cgroups");
+        }
+        // The program does not see where the gate was.
+        say("--unmount");
+        say(super::FOLDER);
+        if let Some(User { uid, gid }) = user {
+            say("--user");
+            say(&format!("{uid}:{gid}"));
+        }
+        if self == Self::Whole {
+            let numbers = capabilities::DEFAULT.into_iter().filter_map(capabilities::number);
+            let kept = numbers.fold(0_u64, |set, number| set | 1 << number);
+            say("--capabilities");
+            say(&format!("{kept:x}"));
+            say("--no-new-privs");
+        }
+        say("--seccomp");
+        say(&format!("{}/{}", super::FOLDER, self.file()));
+        say("--");
+        words
+    }
+
+    /// What libvirt has to drop by itself, as an element of the domain's features; nothing if that is the domain's own affair. CAP_SYS_ADMIN is for the gate,
+    /// which drops it before anything of the container runs.
+    pub fn capabilities(self) -> Option<Vec<String>> {
+        let named =
+            |name: &str| format!("  <{} state='on'/>", name.trim_start_matches("CAP_").to_ascii_lowercase());
+        let kept = capabilities::DEFAULT.into_iter().chain(["CAP_SYS_ADMIN"]).map(named);
+        let lines = std::iter::once("<capabilities policy='deny'>".to_owned()).chain(kept);
+        (self == Self::Whole).then(|| lines.chain(["</capabilities>".to_owned()]).collect())
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
+mod tests {
+    use super::*;
+    use crate::phases::filters::run;
+    use nicdock_audit::identity::Instruction;
+
+    const X86_64: u32 = 0xc000_003e;
+
+    fn program(closings: Closings) -> Vec<Instruction> {
+        let bytes = closings.filter().unwrap();
+        let one = |bytes: &[u8]| Instruction {
+            code: u16::from_ne_bytes([bytes[0], bytes[1]]),
+            jt: bytes[2],
+            jf: bytes[3],
+            k: u32::from_ne_bytes(bytes[4..8].try_into().unwrap()),
+        };
+        bytes.chunks_exact(8).map(one).collect()
+    }
+
+    #[test]
+    fn both_filters_refuse_rdma_netlink_and_what_the_gate_itself_calls_is_allowed() {
+        for closings in Closings::ALL {
+            let program = program(closings);
+            let answer = |call, arguments| run(&program, X86_64, call, arguments).unwrap();
+            assert_eq!(answer(41, [16, 3, 20]), 0x0005_0001, "{closings:?}");
+            // rt_sigtimedwait, rt_sigprocmask, write, execve, exit_group.
+            for call in [128, 14, 1, 59, 231] {
+                assert_eq!(answer(call, [0, 0, 0]), 0x7fff_0000, "{closings:?} {call}");
+            }
+            // mount
+            assert_eq!(answer(165, [0, 0, 0]) == 0x7fff_0000, closings == Closings::KeepPrivileges);
+        }
+    }
+
+    #[test]
+    fn the_gate_keeps_what_libvirt_keeps() {
+        let gate = Closings::Whole.gate(None);
+        assert_eq!(gate[4..7], ["--capabilities", "800405fb", "--no-new-privs"]);
+        let lines = Closings::Whole.capabilities().unwrap();
+        assert!(lines.contains(&"  <setpcap state='on'/>".to_owned()) && lines.len() == 14);
+    }
+}

@@ -1,0 +1,322 @@
+//! A domain's XML: what it says to nicdock's hook, and what has to be in it.
+
+use roxmltree::{Document, Node};
+
+use super::closings::Closings;
+use super::edits::{Edits, escape};
+use super::wish::{self, Wish, WishError};
+use super::{FOLDER, NAMESPACE};
+use crate::request::User;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DomainError {
+    #[error("the domain's XML cannot be read: {0}")]
+    Xml(#[from] roxmltree::Error),
+    #[error("it is no domain of libvirt's container driver (<domain type='lxc'> with <os><type>exe</type>)")]
+    NotLxc,
+    #[error("{0}")]
+    Wish(#[from] WishError),
+    #[error("its metadata has more than one element of nicdock's")]
+    Twice,
+    #[error(
+        "its <inituser> and <initgroup> say '{0}': both have to be numbers, since it is the gate that becomes this user, and it looks up no names"
+    )]
+    User(String),
+    #[error("it has no <{0}>")]
+    Without(&'static str),
+    #[error(
+        "it has <hostdev mode='capabilities'> for {0}: libvirt would move that by itself. nicdock libvirt adopt takes it over"
+    )]
+    ByHand(String),
+}
+
+/// What a domain says to the hook.
+#[derive(Debug)]
+pub enum Said {
+    /// It is not nicdock's affair.
+    Nothing,
+    /// Was the hook called? This word is the answer.
+    Proof(String),
+    Nics(Domain),
+}
+
+/// A domain that wants NICs.
+#[derive(Debug)]
+pub struct Domain {
+    pub name: String,
+    /// The process number of its controller, while it runs.
+    pub controller: Option<u32>,
+    pub wish: Wish,
+    /// Its first program is the gate.
+    pub is_gated: bool,
+    /// libvirt itself is to start that as an ordinary user, who cannot close what the gate closes.
+    pub has_user: bool,
+}
+
+/// Reads what libvirt gives a hook.
+pub fn said(xml: &str) -> Result<Said, DomainError> {
+    let document = Document::parse(xml)?;
+    let domain = document.root_element();
+    let mut ours = wish::elements(domain);
+    let Some(element) = ours.next() else { return Ok(Said::Nothing) };
+    if ours.next().is_some() {
+        return Err(DomainError::Twice);
+    }
+    if element.has_tag_name((NAMESPACE, "proof")) {
+        return Ok(Said::Proof(element.attribute("word").unwrap_or_default().to_owned()));
+    }
+    let wish = Wish::read(element)?;
+    let name = child(domain, "name").and_then(|node| node.text()).ok_or(DomainError::Without("name"))?;
+    Ok(Said::Nics(Domain {
+        name: name.to_owned(),
+        controller: domain.attribute("id").and_then(|text| text.parse().ok()),
+        wish,
+        is_gated: command(domain).is_some_and(|words| is_gate(&words)),
+        has_user: child(domain, "os").is_some_and(|os| child(os, "inituser").is_some()),
+    }))
+}
+
+pub fn child<'a, 'd>(node: Node<'a, 'd>, name: &str) -> Option<Node<'a, 'd>> {
+    node.children().find(|node| node.has_tag_name(name))
+}
+
+/// The first program with its arguments.
+fn command(domain: Node<'_, '_>) -> Option<Vec<String>> {
+    let os = child(domain, "os")?;
+    let text = |node: Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
+    let arguments = os.children().filter(|node| node.has_tag_name("initarg"));
+    // libvirt's default (src/lxc/lxc_domain.c).
+    let init = child(os, "init").map_or_else(|| "/sbin/init".to_owned(), text);
+    // An argument may have spaces at its ends.
+    let whole = |node: Node<'_, '_>| node.text().unwrap_or_default().to_owned();
+    Some(std::iter::once(init).chain(arguments.map(whole)).collect())
+}
+
+fn is_gate(words: &[String]) -> bool {
+    words.first() == Closings::Whole.gate(None).first()
+}
+
+/// Whom its own program belongs to, if not root, by what the gate or libvirt was told.
+fn user(os: Node<'_, '_>, words: &[String]) -> Result<Option<User>, DomainError> {
+    let text = |name: &str| child(os, name).and_then(|node| node.text()).map(|text| text.trim().to_owned());
+    let told = match (text("inituser"), text("initgroup")) {
+        (None, None) => {
+            let ours = words.split(|word| word == "--").next().filter(|_| is_gate(words)).unwrap_or_default();
+            let at = ours.iter().position(|word| word == "--user");
+            at.and_then(|at| ours.get(at + 1)).cloned()
+        }
+        (user, group) => Some(format!("{}:{}", user.unwrap_or_default(), group.unwrap_or_default())),
+    };
+    told.map(|told| told.parse().map_err(|_| DomainError::User(told))).transpose()
+}
+
+/// Its own program: that which the gate, if there is one, becomes.
+fn program(domain: Node<'_, '_>) -> Option<Vec<String>> {
+    let mut words = command(domain)?;
+    if is_gate(&words) {
+        let dashes = words.iter().position(|word| word == "--")?;
+        words.drain(..=dashes);
+    }
+    Some(words)
+}
+
+/// The same domain with these NICs instead of those that it had from nicdock; what else there is stays as it is.
+pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
+    let document = Document::parse(xml)?;
+    let domain = document.root_element();
+    let os = child(domain, "os").ok_or(DomainError::Without("os"))?;
+    let is_exe = child(os, "type").and_then(|node| node.text()) == Some("exe");
+    if !domain.has_tag_name("domain") || domain.attribute("type") != Some("lxc") || !is_exe {
+        return Err(DomainError::NotLxc);
+    }
+    if let Some((_, device)) = super::adopt::by_hand(domain).into_iter().next() {
+        return Err(DomainError::ByHand(device));
+    }
+    let closings = Closings::of(wish.keep_privileges);
+    let devices = child(domain, "devices").ok_or(DomainError::Without("devices"))?;
+    let mut edits = Edits::new(xml);
+    wish::elements(domain).for_each(|element| edits.remove(element));
+    put(&mut edits, domain, "metadata", wish.xml());
+
+    let words = program(domain).ok_or(DomainError::Without("os"))?;
+    let user = user(os, &command(domain).unwrap_or_default())?;
+    for name in ["inituser", "initgroup"] {
+        os.children().filter(|node| node.has_tag_name(name)).for_each(|node| edits.remove(node));
+    }
+    let init = child(os, "init");
+    os.children().filter(|node| node.has_tag_name("initarg")).for_each(|node| edits.remove(node));
+    let gated: Vec<String> = closings.gate(user).into_iter().chain(words).collect();
+    let element = |(at, word): (usize, &String)| {
+        let tag = if at == 0 { "init" } else { "initarg" };
+        format!("<{tag}>{}</{tag}>", escape(word))
+    };
+    let lines: Vec<String> = gated.iter().enumerate().map(element).collect();
+    match init {
+        Some(node) => {
+            let space = format!("\n{}", edits.indentation(node.range().start));
+            edits.replace(node, lines.join(&space));
+        }
+        None => edits.append(os, &lines),
+    }
+
+    let features = child(domain, "features");
+    let mut lines = Vec::new();
+    let has = |name: &str| features.and_then(|node| child(node, name));
+    if has("privnet").is_none() {
+        lines.push("<privnet/>".to_owned());
+    }
+    if let Some(capabilities) = closings.capabilities() {
+        if let Some(own) = has("capabilities") {
+            edits.remove(own);
+        }
+        lines.extend(capabilities);
+    }
+    put(&mut edits, domain, "features", lines);
+
+    let is_gates = |node: &Node<'_, '_>| {
+        node.has_tag_name("filesystem")
+            && child(*node, "target").and_then(|target| target.attribute("dir")) == Some(FOLDER)
+    };
+    devices.children().filter(is_gates).for_each(|node| edits.remove(node));
+    edits.append(devices, &mounted(FOLDER, FOLDER, true));
+    Ok(edits.done())
+}
+
+/// Lines for a child of the domain that may not be there yet.
+fn put(edits: &mut Edits<'_>, domain: Node<'_, '_>, name: &str, lines: Vec<String>) {
+    match child(domain, name) {
+        Some(node) => edits.append(node, &lines),
+        None if lines.is_empty() => {}
+        None => {
+            let inner = lines.into_iter().map(|line| format!("  {line}"));
+            let all: Vec<String> =
+                std::iter::once(format!("<{name}>")).chain(inner).chain([format!("</{name}>")]).collect();
+            edits.append(domain, &all);
+        }
+    }
+}
+
+fn mounted(source: &str, target: &str, read_only: bool) -> Vec<String> {
+    let mut lines = vec![
+        "<filesystem type='mount' accessmode='passthrough'>".to_owned(),
+        format!("  <source dir='{}'/>", attribute(source)),
+        format!("  <target dir='{}'/>", attribute(target)),
+    ];
+    lines.extend(read_only.then(|| "  <readonly/>".to_owned()));
+    lines.push("</filesystem>".to_owned());
+    lines
+}
+
+/// Between single quotation marks.
+fn attribute(text: &str) -> String {
+    escape(text).replace('\'', "&apos;")
+}
+
+/// A domain that is made anew.
+pub struct Fresh<'a> {
+    pub name: &'a str,
+    pub root: &'a str,
+    pub memory_mib: u32,
+    pub command: &'a [String],
+}
+
+/// Its XML, without NICs.
+pub fn fresh(domain: &Fresh<'_>) -> String {
+    let mut lines = vec![
+        "<domain type='lxc'>".to_owned(),
+        format!("  <name>{}</name>", escape(domain.name)),
+        format!("  <memory unit='MiB'>{}</memory>", domain.memory_mib),
+        "  <os>".to_owned(),
+        "    <type>exe</type>".to_owned(),
+    ];
+    for (at, word) in domain.command.iter().enumerate() {
+        let tag = if at == 0 { "init" } else { "initarg" };
+        lines.push(format!("    <{tag}>{}</{tag}>", escape(word)));
+    }
+    lines.extend(["  </os>", "  <devices>"].map(str::to_owned));
+    lines.extend(mounted(domain.root, "/", false).into_iter().map(|line| format!("    {line}")));
+    lines.extend(["    <console type='pty'/>", "  </devices>", "</domain>", ""].map(str::to_owned));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Memlock, NetdevMode, NicRequest};
+    use crate::view::Profile;
+
+    fn wish(select: &str, keep_privileges: bool) -> Wish {
+        let nic = NicRequest {
+            selectors: vec![select.parse().unwrap()],
+            addresses: Vec::new(),
+            netdev_name: None,
+            netdev: NetdevMode::Move,
+            take_in_use: false,
+            umad: false,
+            rdma_cm: false,
+        };
+        let (memlock, view) = (Memlock::Unlimited, Profile::Nic);
+        Wish { nics: vec![nic], memlock, view, keep_privileges, accept_netlink: false }
+    }
+
+    fn base() -> String {
+        let command = ["/bin/sh".to_owned(), "-c".to_owned(), "a <b> && c".to_owned()];
+        fresh(&Fresh { name: "mpi", root: "/srv/a'b", memory_mib: 512, command: &command })
+    }
+
+    #[test]
+    fn a_domain_gets_what_it_needs_and_says_so_to_the_hook() {
+        let text = with(&base(), &wish("rxe1", false)).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let domain = document.root_element();
+        assert_eq!(program(domain).unwrap(), ["/bin/sh", "-c", "a <b> && c"]);
+        let features = child(domain, "features").unwrap();
+        assert!(child(features, "privnet").is_some());
+        assert_eq!(child(features, "capabilities").unwrap().attribute("policy"), Some("deny"));
+        let Said::Nics(said) = said(&text).unwrap() else { panic!("nothing is said") };
+        assert!(said.is_gated && said.name == "mpi" && said.controller.is_none());
+        assert_eq!(said.wish.xml(), wish("rxe1", false).xml());
+    }
+
+    #[test]
+    fn to_say_it_again_changes_nothing_but_what_is_said() {
+        let once = with(&base(), &wish("rxe1", false)).unwrap();
+        assert_eq!(with(&once, &wish("rxe1", false)).unwrap(), once);
+        let other = with(&once, &wish("rxe2", false)).unwrap();
+        assert_eq!(other, once.replace("rxe1", "rxe2"));
+    }
+
+    #[test]
+    fn a_domain_that_keeps_its_privileges_keeps_its_own_capabilities_element() {
+        let own = base().replace(
+            "  <devices>",
+            "  <features>\n    <capabilities policy='allow'/>\n  </features>\n  <devices>",
+        );
+        assert!(with(&own, &wish("rxe1", true)).unwrap().contains("<capabilities policy='allow'/>"));
+        assert!(!with(&own, &wish("rxe1", false)).unwrap().contains("policy='allow'"));
+    }
+
+    #[test]
+    fn the_user_becomes_the_gates_affair_and_stays_so() {
+        let own =
+            base().replace("  </os>", "    <inituser>7</inituser>\n    <initgroup>8</initgroup>\n  </os>");
+        let once = with(&own, &wish("rxe1", false)).unwrap();
+        assert!(!once.contains("inituser") && once.contains("<initarg>7:8</initarg>"));
+        assert_eq!(with(&once, &wish("rxe1", false)).unwrap(), once);
+        let named = own.replace(">7<", ">me<");
+        assert!(matches!(with(&named, &wish("rxe1", false)), Err(DomainError::User(_))));
+    }
+
+    #[test]
+    fn what_is_no_container_or_says_two_things_is_refused() {
+        let qemu = base().replace("type='lxc'", "type='kvm'");
+        assert!(matches!(with(&qemu, &wish("rxe1", false)), Err(DomainError::NotLxc)));
+        let once = with(&base(), &wish("rxe1", false)).unwrap();
+        let element = wish("rxe2", false).xml().join("");
+        let twice = once.replace("</metadata>", &format!("{element}</metadata>"));
+        assert!(matches!(said(&twice), Err(DomainError::Twice)));
+        assert!(matches!(said(&base()), Ok(Said::Nothing)));
+        let ungated = base().replace("<devices>", &format!("<metadata>{element}</metadata><devices>"));
+        assert!(matches!(said(&ungated), Ok(Said::Nics(domain)) if !domain.is_gated));
+    }
+}

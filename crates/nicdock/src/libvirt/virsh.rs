@@ -1,0 +1,56 @@
+//! virsh(1): what is asked of libvirt, the way its users ask.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+/// One libvirt.
+pub struct Virsh {
+    pub uri: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VirshError {
+    #[error("virsh cannot be executed: {0}; it is in libvirt-clients")]
+    Absent(io::Error),
+    #[error("virsh {0}: {1}")]
+    Failed(String, String),
+}
+
+impl Virsh {
+    /// The output of a command that is given `input`.
+    pub fn run(&self, arguments: &[&str], input: &str) -> Result<String, VirshError> {
+        let mut command = Command::new("virsh");
+        command.args(["--quiet", "--connect", &self.uri]).args(arguments).env("LC_ALL", "C.UTF-8");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(VirshError::Absent)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // What virsh says counts, should it not read all of it.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(VirshError::Absent)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(VirshError::Failed(arguments.join(" "), text(&output.stderr)))
+    }
+
+    /// A domain as it is defined.
+    pub fn definition(&self, domain: &str) -> Result<String, VirshError> {
+        self.run(&["dumpxml", "--inactive", "--domain", domain], "")
+    }
+
+    /// Defines it, if libvirt's own schema allows it.
+    pub fn define(&self, xml: &str) -> Result<(), VirshError> {
+        self.run(&["define", "--validate", "--file", "/dev/stdin"], xml).map(drop)
+    }
+
+    /// The process number of a running domain's controller, and the domain's name.
+    pub fn controller(&self, domain: &str) -> Result<(u32, String), VirshError> {
+        let id = self.run(&["domid", "--domain", domain], "")?.trim().to_owned();
+        let none =
+            || VirshError::Failed(format!("domid {domain}"), "it does not run: virsh start it".to_owned());
+        let controller = id.parse().map_err(|_| none())?;
+        Ok((controller, self.run(&["domname", &id], "")?.trim().to_owned()))
+    }
+}

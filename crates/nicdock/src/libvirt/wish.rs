@@ -1,0 +1,230 @@
+//! What a domain says of NICs in its metadata: read, and written.
+
+use std::str::FromStr;
+
+use roxmltree::Node;
+
+use super::NAMESPACE;
+use super::edits::escape;
+use crate::attach::Terms;
+use crate::request::{Memlock, NetdevMode, NicRequest};
+use crate::view::Profile;
+
+/// The NICs of a domain, and on which terms it has them.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// One for each element: each has addresses and a name of its own.
+    pub nics: Vec<NicRequest>,
+    pub memlock: Memlock,
+    pub view: Profile,
+    /// Capabilities and mounts are the domain's own affair.
+    pub keep_privileges: bool,
+    pub accept_netlink: bool,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WishError {
+    #[error("its metadata has an element of {0}: this nicdock knows {NAMESPACE}")]
+    Version(String),
+    #[error("its metadata has nicdock:{0}, which this nicdock does not know")]
+    Element(String),
+    #[error("nicdock:{element} in its metadata has an attribute {name}, which this nicdock does not know")]
+    Attribute { element: String, name: String },
+    #[error("nicdock:{element} in its metadata says {name}=\"{value}\": {reason}")]
+    Value { element: String, name: String, value: String, reason: String },
+    #[error("nicdock:nic in its metadata does not say which NIC: it needs select=\"…\"")]
+    NoSelector,
+    #[error("nicdock:nics in its metadata names no NIC")]
+    Empty,
+}
+
+/// Of every version: one that is not known is refused, not passed over.
+const EVERY_VERSION: &str = "https://nicdock.dev/libvirt/";
+
+/// nicdock's elements in a domain's metadata.
+pub fn elements<'a, 'd>(domain: Node<'a, 'd>) -> impl Iterator<Item = Node<'a, 'd>> {
+    let metadata = domain.children().filter(|node| node.has_tag_name("metadata"));
+    metadata.flat_map(|node| node.children()).filter(|node| {
+        let namespace = node.tag_name().namespace().unwrap_or_default();
+        node.is_element() && namespace.starts_with(EVERY_VERSION)
+    })
+}
+
+impl Wish {
+    /// From `nicdock:nics`.
+    pub fn read(nics: Node<'_, '_>) -> Result<Self, WishError> {
+        check(nics, "nics", &["memlock", "view", "keep-privileges", "accept-netlink"])?;
+        let view = |text: &str| match text {
+            "nic" => Ok(Profile::Nic),
+            "off" => Ok(Profile::Off),
+            _ => Err("expected nic or off".to_owned()),
+        };
+        let wish = Self {
+            nics: nics.children().filter(Node::is_element).map(nic).collect::<Result<_, _>>()?,
+            memlock: one(nics, "memlock", Memlock::from_str)?.unwrap_or(Memlock::Unlimited),
+            view: one(nics, "view", view)?.unwrap_or(Profile::Nic),
+            keep_privileges: flag(nics, "keep-privileges")?,
+            accept_netlink: flag(nics, "accept-netlink")?,
+        };
+        if wish.nics.is_empty() { Err(WishError::Empty) } else { Ok(wish) }
+    }
+
+    /// The lines of the element.
+    pub fn xml(&self) -> Vec<String> {
+        let mut open = format!("<nicdock:nics xmlns:nicdock=\"{NAMESPACE}\"");
+        let mut say = |name: &str, value: &str| {
+            open.extend([" ", name, "=\"", &escape(value), "\""]);
+        };
+        if let Memlock::Bytes(bytes) = self.memlock {
+            say("memlock", &bytes.to_string());
+        }
+        if self.view == Profile::Off {
+            say("view", "off");
+        }
+        for (given, name) in
+            [(self.keep_privileges, "keep-privileges"), (self.accept_netlink, "accept-netlink")]
+        {
+            if given {
+                say(name, "yes");
+            }
+        }
+        let nics = self.nics.iter().map(|nic| format!("  {}", element(nic)));
+        std::iter::once(open + ">").chain(nics).chain(["</nicdock:nics>".to_owned()]).collect()
+    }
+
+    pub fn terms(&self) -> Terms {
+        Terms {
+            view: self.view,
+            accept_netlink: self.accept_netlink,
+            starts: true,
+            cover_proc: !self.keep_privileges,
+        }
+    }
+}
+
+fn nic(node: Node<'_, '_>) -> Result<NicRequest, WishError> {
+    check(node, "nic", &["select", "ip", "as", "netdev", "umad", "rdma-cm", "take-in-use"])?;
+    let netdev = |text: &str| match text {
+        "move" => Ok(NetdevMode::Move),
+        "keep" => Ok(NetdevMode::Keep),
+        _ => Err("expected move or keep".to_owned()),
+    };
+    let addresses = node.attribute("ip").into_iter().flat_map(str::split_whitespace);
+    Ok(NicRequest {
+        selectors: vec![one(node, "select", FromStr::from_str)?.ok_or(WishError::NoSelector)?],
+        addresses: addresses
+            .map(|text| text.parse().map_err(|error| bad(node, "ip", text, &error)))
+            .collect::<Result<_, _>>()?,
+        netdev_name: node.attribute("as").map(str::to_owned),
+        netdev: one(node, "netdev", netdev)?.unwrap_or(NetdevMode::Move),
+        take_in_use: flag(node, "take-in-use")?,
+        umad: flag(node, "umad")?,
+        rdma_cm: flag(node, "rdma-cm")?,
+    })
+}
+
+fn element(nic: &NicRequest) -> String {
+    let mut element = "<nicdock:nic".to_owned();
+    let mut say = |name: &str, value: &str| {
+        element.extend([" ", name, "=\"", &escape(value), "\""]);
+    };
+    let all = |texts: Vec<String>| texts.join(" ");
+    say("select", &all(nic.selectors.iter().map(ToString::to_string).collect()));
+    if !nic.addresses.is_empty() {
+        say("ip", &all(nic.addresses.iter().map(ToString::to_string).collect()));
+    }
+    nic.netdev_name.iter().for_each(|name| say("as", name));
+    if nic.netdev == NetdevMode::Keep {
+        say("netdev", "keep");
+    }
+    for (given, name) in [(nic.umad, "umad"), (nic.rdma_cm, "rdma-cm"), (nic.take_in_use, "take-in-use")] {
+        if given {
+            say(name, "yes");
+        }
+    }
+    element + "/>"
+}
+
+/// It is of this version and has nothing that would be passed over.
+fn check(node: Node<'_, '_>, name: &str, attributes: &[&str]) -> Result<(), WishError> {
+    let namespace = node.tag_name().namespace().unwrap_or_default();
+    if namespace != NAMESPACE {
+        return Err(WishError::Version(namespace.to_owned()));
+    }
+    if node.tag_name().name() != name {
+        return Err(WishError::Element(node.tag_name().name().to_owned()));
+    }
+    let mut given = node.attributes();
+    match given.find(|given| given.namespace().is_some() || !attributes.contains(&given.name())) {
+        None => Ok(()),
+        Some(given) => Err(WishError::Attribute { element: name.to_owned(), name: given.name().to_owned() }),
+    }
+}
+
+fn bad(node: Node<'_, '_>, name: &str, value: &str, reason: &dyn std::fmt::Display) -> WishError {
+    WishError::Value {
+        element: node.tag_name().name().to_owned(),
+        name: name.to_owned(),
+        value: value.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn one<T, E: std::fmt::Display>(
+    node: Node<'_, '_>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, WishError> {
+    let Some(value) = node.attribute(name) else { return Ok(None) };
+    parse(value).map(Some).map_err(|error| bad(node, name, value, &error))
+}
+
+fn flag(node: Node<'_, '_>, name: &str) -> Result<bool, WishError> {
+    let parse = |text: &str| match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected yes or no"),
+    };
+    Ok(one(node, name, parse)?.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use roxmltree::Document;
+
+    use super::*;
+
+    fn read(inner: &str) -> Result<Wish, WishError> {
+        let text = format!("<domain><metadata>{inner}</metadata></domain>");
+        let document = Document::parse(&text).unwrap();
+        Wish::read(elements(document.root_element()).next().unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = format!(
+            "<n:nics xmlns:n='{NAMESPACE}' memlock='64M' view='off'><n:nic select='kind=roce,any' ip='10.1.1.2/24 fd00::1/64' as='fab0' \
+             rdma-cm='yes'/><n:nic select='rxe1' netdev='keep'/></n:nics>"
+        );
+        let wish = read(&text).unwrap();
+        assert_eq!((wish.memlock, wish.view), (Memlock::Bytes(64 << 20), Profile::Off));
+        assert_eq!((wish.nics.len(), wish.nics[0].addresses.len()), (2, 2));
+        assert!(wish.nics[0].rdma_cm && wish.nics[1].netdev == NetdevMode::Keep);
+        let again = read(&wish.xml().join("\n")).unwrap();
+        assert_eq!(again.xml(), wish.xml());
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_and_not_passed_over() {
+        let nics =
+            |inner: &str| read(&format!("<n:nics xmlns:n='{NAMESPACE}'>{inner}</n:nics>")).unwrap_err();
+        assert_eq!(nics(""), WishError::Empty);
+        assert_eq!(nics("<n:nic/>"), WishError::NoSelector);
+        assert!(matches!(nics("<n:nic select='a' mtu='9000'/>"), WishError::Attribute { .. }));
+        assert!(matches!(nics("<n:nic select='a' umad='1'/>"), WishError::Value { .. }));
+        assert!(matches!(nics("<n:nic select='a' ip='10.1.1.2'/>"), WishError::Value { .. }));
+        assert!(matches!(nics("<nic select='a'/>"), WishError::Version(_)));
+        let later = read("<n:nics xmlns:n='https://nicdock.dev/libvirt/2'/>").unwrap_err();
+        assert!(later.to_string().contains("libvirt/2"));
+    }
+}

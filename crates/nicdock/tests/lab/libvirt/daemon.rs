@@ -1,0 +1,211 @@
+//! libvirtd with its container driver alone, and domains over the host's root.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use libtest_mimic::Failed;
+
+use crate::nicdock::{eventually, expect, succeed};
+use crate::probing::binary;
+
+const DRIVERS: &str = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver";
+const PATH: &str = "/tmp/libvirt";
+/// In the containers, and on the host.
+const OUTPUT: &str = "/var/lib/nicdock-libvirt";
+
+/// Ended when this is dropped.
+pub struct Daemon {
+    conf: String,
+    pid: String,
+    uri: &'static str,
+}
+
+impl Daemon {
+    pub fn start() -> Result<Self, Failed> {
+        let own = format!("{PATH}/driver");
+        for folder in [&own, "/var/log/libvirt/lxc", OUTPUT] {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::set_permissions(OUTPUT, std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+        // The others end it here, where there is no D-Bus.
+        std::fs::copy(format!("{DRIVERS}/libvirt_driver_lxc.so"), format!("{own}/libvirt_driver_lxc.so"))?;
+        run("mount", &["--bind", &own, DRIVERS])?;
+        run("modprobe", &["fuse"])?;
+        let (conf, pid) = (format!("{PATH}/conf"), format!("{PATH}/pid"));
+        std::fs::write(&conf, "auth_unix_rw=\"none\"\nauth_unix_ro=\"none\"\n")?;
+        let this = Self { conf, pid, uri: "lxc:///system" };
+        this.begin()?;
+        Ok(this)
+    }
+
+    pub fn begin(&self) -> Result<(), Failed> {
+        run("libvirtd", &["-d", "-f", &self.conf, "-p", &self.pid])?;
+        eventually("libvirtd answers", || self.call(&["version"]).is_ok_and(|output| output.status.success()))
+    }
+
+    pub fn pid(&self) -> Result<i32, Failed> {
+        Ok(std::fs::read_to_string(&self.pid)?.trim().parse()?)
+    }
+
+    pub fn kill(&self, signal: &str) -> Result<(), Failed> {
+        let pid = self.pid()?;
+        crate::lifecycle::kill(pid, signal)?;
+        eventually("libvirtd ends", || !Path::new(&format!("/proc/{pid}")).exists())
+    }
+
+    pub fn call(&self, args: &[&str]) -> Result<Output, Failed> {
+        let mut command = Command::new("timeout");
+        command.args(["60", "virsh", "-q", "-c", self.uri]).args(args).stdin(Stdio::null());
+        Ok(command.output()?)
+    }
+
+    pub fn virsh(&self, args: &[&str]) -> Result<String, Failed> {
+        let output = self.call(args)?;
+        expect(output.status.success(), format!("virsh {args:?}: {output:?}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What virsh says when it refuses.
+    pub fn refused(&self, args: &[&str]) -> Result<String, Failed> {
+        let output = self.call(args)?;
+        expect(!output.status.success(), format!("virsh {args:?} was done"))?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.kill("TERM");
+        let _ = run("umount", &[DRIVERS]);
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Result<(), Failed> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output()?;
+    expect(output.status.success(), format!("{program} {args:?}: {output:?}"))
+}
+
+/// A domain over the host's root; ended when this is dropped.
+pub struct Container<'a> {
+    pub daemon: &'a Daemon,
+    pub name: &'static str,
+}
+
+impl<'a> Container<'a> {
+    pub fn new(daemon: &'a Daemon, name: &'static str) -> Result<Self, Failed> {
+        let this = Self { daemon, name };
+        std::fs::create_dir_all(this.root())?;
+        run("mount", &["--bind", "/", &this.root()])?;
+        Ok(this)
+    }
+
+    pub fn root(&self) -> String {
+        format!("{PATH}/{}", self.name)
+    }
+
+    fn output(&self) -> String {
+        format!("{OUTPUT}/{}", self.name)
+    }
+
+    /// Its program looks at the NIC at once, and stays.
+    pub fn program(&self) -> Result<String, Failed> {
+        let look = "ls /dev/infiniband /sys/class/infiniband";
+        Ok(format!("({look}; {} probe) > {} 2>&1; exec sleep 1000", binary()?, self.output()))
+    }
+
+    pub fn xml(&self, options: &[&str]) -> Result<String, Failed> {
+        let (root, program) = (self.root(), self.program()?);
+        let fixed = ["libvirt", "xml", "--name", self.name, "--rootfs", &root];
+        succeed(&[&fixed, options, &["--", "/bin/sh", "-c", &program]].concat())
+    }
+
+    /// The same without nicdock, with `devices` beside.
+    pub fn plain(&self, devices: &str) -> Result<String, Failed> {
+        let program = self.program()?.replace('&', "&amp;").replace('>', "&gt;");
+        Ok(format!(
+            "<domain type='lxc'><name>{}</name><memory unit='MiB'>512</memory><os><type>exe</type><init>/bin/sh</init><initarg>-c</initarg>\
+             <initarg>{program}</initarg></os><features><privnet/></features><devices><filesystem type='mount'><source dir='{}'/><target dir='/'/>\
+             </filesystem>{devices}<console type='pty'/></devices></domain>",
+            self.name,
+            self.root()
+        ))
+    }
+
+    pub fn define(&self, options: &[&str]) -> Result<(), Failed> {
+        self.define_xml(&self.xml(options)?)
+    }
+
+    pub fn define_xml(&self, xml: &str) -> Result<(), Failed> {
+        let path = format!("{PATH}/{}.xml", self.name);
+        std::fs::write(&path, xml)?;
+        // Without its UUID it would be another domain of that name.
+        let _ = self.daemon.call(&["undefine", self.name]);
+        self.daemon.virsh(&["define", "--validate", &path]).map(drop)
+    }
+
+    pub fn start(&self) -> Result<(), Failed> {
+        let _ = std::fs::remove_file(self.output());
+        self.daemon.virsh(&["start", self.name]).map(drop)
+    }
+
+    pub fn refused(&self) -> Result<String, Failed> {
+        let _ = std::fs::remove_file(self.output());
+        self.daemon.refused(&["start", self.name])
+    }
+
+    /// Whether its program ran since the last start.
+    pub fn has_run(&self) -> bool {
+        Path::new(&self.output()).exists()
+    }
+
+    pub fn stop(&self) -> Result<(), Failed> {
+        self.daemon.virsh(&["destroy", self.name]).map(drop)
+    }
+
+    pub fn inside(&self, script: &str) -> Result<String, Failed> {
+        self.daemon.virsh(&["lxc-enter-namespace", self.name, "--noseclabel", "--", "/bin/sh", "-c", script])
+    }
+
+    /// The same as soon as libvirt knows the first process.
+    pub fn eventually_inside(&self, script: &str) -> Result<String, Failed> {
+        eventually("its first process is known", || self.inside("true").is_ok())?;
+        self.inside(script)
+    }
+
+    pub fn controller(&self) -> Result<i32, Failed> {
+        Ok(self.daemon.virsh(&["domid", self.name])?.trim().parse()?)
+    }
+
+    pub fn pid(&self) -> Result<i32, Failed> {
+        let controller = self.controller()?;
+        let mut children = String::new();
+        for thread in std::fs::read_dir(format!("/proc/{controller}/task"))?.flatten() {
+            children += &std::fs::read_to_string(thread.path().join("children"))?;
+        }
+        Ok(children.split_whitespace().next().ok_or("no child")?.parse()?)
+    }
+
+    /// What its program has said, as soon as that is in it.
+    pub fn output_with(&self, part: &str) -> Result<String, Failed> {
+        let text = || std::fs::read_to_string(self.output()).unwrap_or_default();
+        eventually("its program says what it has", || text().contains(part))?;
+        Ok(text())
+    }
+
+    /// The NIC worked when the program started, and nothing else of the fabric was there.
+    pub fn has_rxe1(&self) -> Result<(), Failed> {
+        let text = self.output_with("rxe1 /dev")?;
+        let listed = "/dev/infiniband:\nuverbs1\n\n/sys/class/infiniband:\nrxe1\n";
+        expect(text.starts_with(listed), &text)?;
+        expect(text.contains("rxe1 /dev/infiniband/uverbs1: usable"), &text)?;
+        expect(text.contains("memlock       unlimited"), &text)
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.daemon.call(&["destroy", self.name]);
+        let _ = self.daemon.call(&["undefine", self.name]);
+        let _ = run("umount", &[&self.root()]);
+    }
+}

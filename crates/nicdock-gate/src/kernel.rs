@@ -21,7 +21,7 @@ pub fn filter(program: &[u8]) -> io::Result<()> {
         })
         .collect();
     let len = u16::try_from(instructions.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    if len == 0 || program.len() % INSTRUCTION != 0 {
+    if len == 0 || !program.len().is_multiple_of(INSTRUCTION) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let program = libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut() };

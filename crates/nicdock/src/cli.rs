@@ -17,6 +17,7 @@ mod probe;
 mod reconcile;
 mod request;
 mod run;
+mod terms;
 
 use std::process::ExitCode;
 

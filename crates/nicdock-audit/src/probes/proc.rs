@@ -154,7 +154,7 @@ fn state_in(path: &str) -> Finding {
         Ok(text) => text,
         Err(error) => return Finding::of::<()>(&format!("read({path})"), Err(error.into())),
     };
-    let states = ["/nicdock/", "/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc"];
+    let states = ["/nicdock/", "/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc/"];
     let line = text.lines().find(|line| states.iter().any(|state| line.contains(state)));
     line.map_or_else(
         || Finding::closed(format!("no engine's folder in {path}")),

@@ -30,6 +30,13 @@ pub struct Terms {
     pub cover_proc: bool,
 }
 
+impl Terms {
+    /// For a container whose engine waits for nicdock. With `keep_privileges` capabilities and mounts are its own affair.
+    pub fn of_start(view: Profile, accept_netlink: bool, keep_privileges: bool) -> Self {
+        Self { view, accept_netlink, starts: true, cover_proc: !keep_privileges }
+    }
+}
+
 /// Gives them, all or none. `lock` was taken before the grants were planned. Gives what is left open, in sentences.
 pub fn attach(
     target: &Target,
@@ -74,7 +81,7 @@ pub fn attach(
 fn steps(
     target: &Target,
     grants: &[Grant],
-    Terms { view, cover_proc, .. }: Terms,
+    Terms { view, cover_proc, starts, .. }: Terms,
     refuses: bool,
     journal: Journal<'_>,
     signals: &Signals,
@@ -95,6 +102,10 @@ fn steps(
         let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter(&target.network)
             .doing(|| format!("entering the network namespace of {}", target.name))?;
+        // In one that runs it is its own affair.
+        if starts {
+            network::set_loopback_up()?;
+        }
         network::fill(&mut host, &home, &target.network, grants, journal)
     })?;
     goes_on()?;

@@ -5,15 +5,16 @@ mod hook;
 use std::path::Path;
 
 use super::Failure;
-use super::attach::{give, view};
+use super::attach::give;
 use super::host::Known;
 use super::nics::NicOptions;
+use super::terms::TermOptions;
 use crate::attach::{Target, Terms};
 use crate::launch;
 use crate::lease::Ledger;
 use crate::libvirt::{self, Fresh, Virsh, Wish};
 use crate::plan;
-use crate::request::{Memlock, NicRequest};
+use crate::request::NicRequest;
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -106,38 +107,16 @@ struct How {
     terms: TermOptions,
 }
 
-#[derive(clap::Args)]
-struct TermOptions {
-    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
-    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
-    memlock: Memlock,
-    /// What it is shown of /sys: 'off' leaves its own
-    #[arg(long, default_value = "nic", value_parser = view)]
-    view: Profile,
-    /// Leave capabilities and mounts to the domain itself, as a whole system with its own init needs; what they open is told
-    #[arg(long)]
-    keep_privileges: bool,
-    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
-    #[arg(long)]
-    accept_netlink: bool,
-}
-
-impl TermOptions {
-    fn with(&self, nics: Vec<NicRequest>) -> Wish {
-        if self.keep_privileges {
-            notice(
-                "warning: with libvirt's own capabilities root in the container can mount a fresh /sys over what it is shown, change the NIC's MAC \
-                 address and open the host's files by handle",
-            );
-        }
-        Wish {
-            nics,
-            memlock: self.memlock,
-            view: self.view,
-            keep_privileges: self.keep_privileges,
-            accept_netlink: self.accept_netlink,
-        }
+/// What a domain says of its NICs.
+fn wish(terms: &TermOptions, nics: Vec<NicRequest>) -> Wish {
+    let TermOptions { memlock, view, keep_privileges, accept_netlink } = *terms;
+    if keep_privileges {
+        notice(
+            "warning: with libvirt's own capabilities root in the container can mount a fresh /sys over what it is shown, change the NIC's MAC \
+             address and open the host's files by handle",
+        );
     }
+    Wish { nics, memlock, view, keep_privileges, accept_netlink }
 }
 
 impl How {
@@ -151,7 +130,7 @@ impl How {
             );
         }
         let one = |selector: &_| NicRequest { selectors: vec![Clone::clone(selector)], ..request.clone() };
-        Ok(self.terms.with(request.selectors.iter().map(one).collect()))
+        Ok(wish(&self.terms, request.selectors.iter().map(one).collect()))
     }
 }
 
@@ -176,7 +155,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
         }
         Command::Adopt { domain, terms, dry_run } => {
             let host = Known::read(None)?.host;
-            let adopted = libvirt::adopt(&virsh.definition(domain)?, &host, terms.with(Vec::new()))?;
+            let adopted = libvirt::adopt(&virsh.definition(domain)?, &host, wish(terms, Vec::new()))?;
             for line in &adopted.missing {
                 notice(format_args!("by hand: {line}"));
             }

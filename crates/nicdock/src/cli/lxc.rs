@@ -4,14 +4,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::attach::{choose, give, still_open, view};
+use super::attach::{choose, give, still_open};
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
+use super::terms::TermOptions;
 use crate::attach::{Target, Terms};
 use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
 use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
+use crate::phases::filters;
 use crate::plan;
 use crate::request::Memlock;
 use crate::say::{answer, notice};
@@ -75,18 +77,8 @@ struct Which {
 struct How {
     #[command(flatten)]
     nics: NicOptions,
-    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
-    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
-    memlock: Memlock,
-    /// What it is shown of /sys: 'off' leaves its own
-    #[arg(long, default_value = "nic", value_parser = view)]
-    view: Profile,
-    /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
-    #[arg(long)]
-    keep_privileges: bool,
-    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
-    #[arg(long)]
-    accept_netlink: bool,
+    #[command(flatten)]
+    terms: TermOptions,
 }
 
 #[derive(clap::Subcommand)]
@@ -147,9 +139,9 @@ fn fragment(how: &How, seccomp: Option<&Path>) -> Result<String, Failure> {
     Ok(Fragment {
         program: &program,
         options: &options.join(" "),
-        memlock: how.memlock,
+        memlock: how.terms.memlock,
         seccomp: seccomp.as_deref(),
-        keep_privileges: how.keep_privileges,
+        keep_privileges: how.terms.keep_privileges,
     }
     .text())
 }
@@ -158,23 +150,22 @@ impl How {
     /// The options as words of a command line.
     fn words(&self) -> Vec<String> {
         let mut words = self.nics.words();
-        if let Memlock::Bytes(bytes) = self.memlock {
+        let TermOptions { memlock, view, keep_privileges, accept_netlink } = self.terms;
+        if let Memlock::Bytes(bytes) = memlock {
             words.extend(["--memlock".to_owned(), bytes.to_string()]);
         }
-        if self.view == Profile::Off {
+        if view == Profile::Off {
             words.extend(["--view", "off"].map(str::to_owned));
         }
-        for (given, name) in
-            [(self.keep_privileges, "--keep-privileges"), (self.accept_netlink, "--accept-netlink")]
-        {
+        for (given, name) in [(keep_privileges, "--keep-privileges"), (accept_netlink, "--accept-netlink")] {
             words.extend(given.then(|| name.to_owned()));
         }
         words
     }
 
     fn terms(&self) -> Terms {
-        let cover_proc = !self.keep_privileges;
-        Terms { view: self.view, accept_netlink: self.accept_netlink, starts: true, cover_proc }
+        let TermOptions { view, keep_privileges, accept_netlink, .. } = self.terms;
+        Terms::of_start(view, accept_netlink, keep_privileges)
     }
 }
 
@@ -191,7 +182,7 @@ fn install(which: &Which, how: &How) -> Result<(), Failure> {
     let container = open(which)?;
     // What it includes itself is looked at, not what an earlier call put there.
     container.remove()?;
-    let policy = merged(container.own_policy()?.as_deref(), how.keep_privileges)?;
+    let policy = merged(container.own_policy()?.as_deref(), how.terms.keep_privileges)?;
     container.install(&fragment(how, Some(&container.policy()))?, &policy)?;
     let name = &which.name;
     let nics: Vec<String> = how.nics.request().selectors.iter().map(ToString::to_string).collect();
@@ -249,12 +240,17 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
     }
 }
 
-/// Whether LXC has made of the configuration what it says.
+/// Whether LXC has made of the configuration what it says; what cannot be said there is done.
 fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
-    if how.keep_privileges {
+    // LXC makes its filter for other architectures, too, whatever the policy says of them (`parse_config_v2()`, src/lxc/seccomp.c).
+    filters::keep_native(target.process.pid).map_err(|error| {
+        let (name, pid) = (&target.name, target.process.pid);
+        format!("container {name}: making its first process {pid} refuse other architectures' calls: {error}")
+    })?;
+    if how.terms.keep_privileges {
         return Ok(());
     }
-    let open = still_open(target, how.memlock)?;
+    let open = still_open(target, how.terms.memlock)?;
     if open.is_empty() {
         return Ok(());
     }

@@ -1,10 +1,16 @@
-//! Reading another process's seccomp filters (ptrace(2), `PTRACE_SECCOMP_GET_FILTER`).
+//! Another process's seccomp filters: read (ptrace(2), `PTRACE_SECCOMP_GET_FILTER`), and added to.
 #![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod added;
 
 use std::io;
 
 use nicdock_audit::identity::Instruction;
 use rustix::process::{Pid, WaitOptions, waitpid};
+
+#[cfg(target_arch = "x86_64")]
+pub use added::add_seccomp_filter;
 
 /// `PTRACE_SECCOMP_GET_FILTER` (include/uapi/linux/ptrace.h).
 const GET_FILTER: libc::c_uint = 0x420c;
@@ -13,11 +19,14 @@ const GET_FILTER: libc::c_uint = 0x420c;
 struct Stopped(Pid);
 
 impl Stopped {
-    fn new(pid: Pid) -> io::Result<Self> {
+    /// With `options` of `PTRACE_SETOPTIONS`.
+    fn new(pid: Pid, options: libc::c_int) -> io::Result<Self> {
         let none = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: neither request reads or writes memory of ours.
         unsafe {
-            if libc::ptrace(libc::PTRACE_SEIZE, pid.as_raw_nonzero().get(), none, none) < 0 {
+            if libc::ptrace(libc::PTRACE_SEIZE, pid.as_raw_nonzero().get(), none, libc::c_long::from(options))
+                < 0
+            {
                 return Err(io::Error::last_os_error());
             }
             if libc::ptrace(libc::PTRACE_INTERRUPT, pid.as_raw_nonzero().get(), none, none) < 0 {
@@ -48,12 +57,15 @@ impl Drop for Stopped {
     }
 }
 
+fn number(pid: u32) -> io::Result<Pid> {
+    Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?)
+}
+
 /// The filters of process `pid` in the order in which they were installed. The process is stopped for a moment.
 ///
 /// Needs `CAP_SYS_ADMIN` in the initial user namespace, no filter of our own, and `CONFIG_CHECKPOINT_RESTORE`.
 pub fn seccomp_filters(pid: u32) -> io::Result<Vec<Vec<Instruction>>> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-    let stopped = Stopped::new(pid)?;
+    let stopped = Stopped::new(number(pid)?, 0)?;
     let mut filters = Vec::new();
     loop {
         let length = match stopped.filter(filters.len(), std::ptr::null_mut()) {

@@ -93,12 +93,7 @@ impl Wish {
     }
 
     pub fn terms(&self) -> Terms {
-        Terms {
-            view: self.view,
-            accept_netlink: self.accept_netlink,
-            starts: true,
-            cover_proc: !self.keep_privileges,
-        }
+        Terms::of_start(self.view, self.accept_netlink, self.keep_privileges)
     }
 }
 

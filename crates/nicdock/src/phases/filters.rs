@@ -52,6 +52,30 @@ pub fn lets_through(pid: u32) -> io::Result<Option<&'static str>> {
     Ok(opening(&tracee::seccomp_filters(pid)?))
 }
 
+/// Ends whatever makes a call by another entry than the native one, in process `pid`, which waits in a system call, and in all that come of it. For engines whose own
+/// filter is in force for other architectures' calls, too; nothing where the kernel has no such entry that nicdock knows.
+pub fn keep_native(pid: u32) -> io::Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    tracee::add_seccomp_filter(pid, &NATIVE_ONLY)?;
+    Ok(())
+}
+
+/// `SECCOMP_RET_KILL_PROCESS` (include/uapi/linux/seccomp.h).
+#[cfg(target_arch = "x86_64")]
+const KILL: u32 = 0x8000_0000;
+
+/// Over `struct seccomp_data`, which begins with number and architecture. A number of -1 is no x32 call: a tracer sets it to skip one.
+#[cfg(target_arch = "x86_64")]
+const NATIVE_ONLY: [Instruction; 7] = [
+    Instruction { code: 0x20, jt: 0, jf: 0, k: 4 },
+    Instruction { code: 0x15, jt: 0, jf: 4, k: 0xc000_003e },
+    Instruction { code: 0x20, jt: 0, jf: 0, k: 0 },
+    Instruction { code: 0x35, jt: 0, jf: 1, k: 0x4000_0000 },
+    Instruction { code: 0x15, jt: 0, jf: 1, k: u32::MAX },
+    Instruction { code: 0x06, jt: 0, jf: 0, k: ALLOW },
+    Instruction { code: 0x06, jt: 0, jf: 0, k: KILL },
+];
+
 /// The first way that no filter of `filters` refuses.
 fn opening(filters: &[Vec<Instruction>]) -> Option<&'static str> {
     let open = |entry: &Entry, call: u32, arguments: [u64; 3]| {
@@ -186,6 +210,17 @@ mod tests {
         program.extend_from_slice(sockets);
         program.push(make(0x06, 0, 0, ALLOW));
         program
+    }
+
+    #[test]
+    fn every_entry_but_the_native_one_ends_the_process() {
+        let answer = |architecture, call| run(&NATIVE_ONLY, architecture, call, [0; 3]).unwrap();
+        for call in [0, 41, 0x3fff_ffff, u32::MAX] {
+            assert_eq!(answer(0xc000_003e, call), ALLOW, "{call}");
+            assert_eq!(answer(0x4000_0003, call), KILL, "i386 {call}");
+        }
+        assert_eq!(answer(0xc000_003e, 0x4000_0027), KILL);
+        assert_eq!(opening(&[NATIVE_ONLY.to_vec()]), Some("socket(2)"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn host_links(host: &mut Rtnl) -> Result<Vec<Link>, PhaseError> {
     host.links().doing(|| "listing the host's interfaces".into())
 }
 
-/// In the caller's new namespace.
+/// In the caller's namespace.
 pub fn set_loopback_up() -> Result<(), PhaseError> {
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;

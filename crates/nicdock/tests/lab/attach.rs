@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use libtest_mimic::Failed;
 
 use crate::host::{settled, stays};
-use crate::killed::kills;
+use crate::killed::{at, kills, points, told, traced};
 use crate::nicdock::{command, eventually, expect, fail, succeed};
 use crate::probing::binary;
 use crate::{Lab, Test};
@@ -394,27 +394,6 @@ fn refused(lab: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
-const TRACE: &str = "/tmp/attach-points";
-
-fn at(args: &[&str], point: &str, what: &str, trace: bool) -> Result<Output, Failed> {
-    let mut command = command(args);
-    command.env("NICDOCK_FAIL_AT", format!("{point}={what}")).stdin(Stdio::null());
-    if trace {
-        command.env("NICDOCK_FAIL_TRACE", TRACE);
-    }
-    Ok(command.output()?)
-}
-
-fn points(args: &[&str]) -> Result<Vec<String>, Failed> {
-    let _ = std::fs::remove_file(TRACE);
-    let output = at(args, "nowhere", "kill", true)?;
-    expect(output.status.success(), format!("{args:?}: {output:?}"))?;
-    let text = std::fs::read_to_string(TRACE)?;
-    std::fs::remove_file(TRACE)?;
-    let mut seen = std::collections::BTreeSet::new();
-    Ok(text.lines().filter(|line| seen.insert(line.to_owned())).map(str::to_owned).collect())
-}
-
 /// The containers in which it is tried, by what names them.
 fn containers(lab: &Lab) -> Result<Vec<(Shell, Vec<String>)>, Failed> {
     let own = launched("hot")?;
@@ -443,15 +422,12 @@ fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String]) -> Result<(), Failed>
     succeed(&attach)?;
     succeed(&["detach", "rxe1"])?;
     let had = shell.ask(seen)?;
-    let way = points(&attach)?;
+    let way = points(|| traced(&attach))?;
     for step in ["reserve", "allow", "show", "attach"] {
         expect(way.contains(&format!("{step}.begun")), format!("{step} is not in {way:?}"))?;
     }
-    let back = points(&["detach", "rxe1"])?;
+    let back = points(|| traced(&["detach", "rxe1"]))?;
     expect(back.contains(&"seize.begun".to_owned()), format!("{back:?}"))?;
-    let told = |point: &str, error: Failed| -> Failed {
-        format!("killed at {point}: {}", error.message().unwrap_or_default()).into()
-    };
     for (args, point) in way
         .iter()
         .map(|point| (&attach[..], point))
@@ -460,18 +436,18 @@ fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String]) -> Result<(), Failed>
         if args[0] == "detach" {
             succeed(&attach)?;
         }
-        let output = at(args, point, "kill", false)?;
+        let output = at(args, point, "kill")?;
         expect(output.status.signal() == Some(9), format!("not killed at {point}: {output:?}"))?;
-        succeed(&["reconcile"]).map_err(|error| told(point, error))?;
+        succeed(&["reconcile"]).map_err(|error| told(point, &error))?;
         // Handed over, or not taken yet, it is the container's.
         if succeed(&["leases"])?.contains("rxe1") {
             expect(point == "attach.begun" || point == "seize.before", format!("{point}: kept"))?;
-            works(shell).map_err(|error| told(point, error))?;
+            works(shell).map_err(|error| told(point, &error))?;
             succeed(&["detach", "rxe1"])?;
         }
-        let has = shell.ask(seen).map_err(|error| told(point, error))?;
+        let has = shell.ask(seen).map_err(|error| told(point, &error))?;
         expect(has == had, format!("killed at {point}, before:\n{had}\nafter:\n{has}"))?;
-        stays(&before).map_err(|error| told(point, error))?;
+        stays(&before).map_err(|error| told(point, &error))?;
     }
     println!("killed at {} points: {} {}", way.len() + back.len(), way.join(" "), back.join(" "));
     Ok(())
@@ -481,10 +457,10 @@ fn failing(lab: &Lab) -> Result<(), Failed> {
     let mut shell = launched("hot")?;
     let before = settled();
     let attach = [&["attach", "--container", "hot"][..], &rxe1(lab)].concat();
-    let way = points(&attach)?;
+    let way = points(|| traced(&attach))?;
     succeed(&["detach", "rxe1"])?;
     for point in way.iter().filter(|point| *point != "attach.begun") {
-        let output = at(&attach, point, "28", false)?;
+        let output = at(&attach, point, "28")?;
         expect(output.status.code() == Some(125), format!("{point}: {output:?}"))?;
         is_gone(&mut shell)?;
         stays(&before).map_err(|e| format!("failed at {point}: {}", e.message().unwrap_or_default()))?;

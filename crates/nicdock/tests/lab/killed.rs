@@ -22,7 +22,7 @@ pub fn kills(lab: &Lab) -> bool {
 }
 
 /// Where points that are reached are written down.
-const TRACE: &str = "/tmp/points";
+pub const TRACE: &str = "/tmp/points";
 
 /// A NIC whose netdev moves, with its RDMA device where that can be.
 fn nic(lab: &Lab) -> &'static str {
@@ -33,14 +33,14 @@ fn run_at(lab: &Lab, point: &str, what: &str) -> Result<Output, Failed> {
     at(&["run", "--nic", nic(lab), "--host-root", "--", "true"], point, what)
 }
 
-fn at(args: &[&str], point: &str, what: &str) -> Result<Output, Failed> {
+pub fn at(args: &[&str], point: &str, what: &str) -> Result<Output, Failed> {
     let mut command = command(args);
     command.env("NICDOCK_FAIL_AT", format!("{point}={what}")).stdin(Stdio::null());
     Ok(command.output()?)
 }
 
 /// Every point that `work` reaches, in order.
-fn points(work: impl FnOnce() -> Result<Output, Failed>) -> Result<Vec<String>, Failed> {
+pub fn points(work: impl FnOnce() -> Result<(), Failed>) -> Result<Vec<String>, Failed> {
     let _ = std::fs::remove_file(TRACE);
     work()?;
     let text = std::fs::read_to_string(TRACE)?;
@@ -49,12 +49,12 @@ fn points(work: impl FnOnce() -> Result<Output, Failed>) -> Result<Vec<String>, 
     Ok(text.lines().filter(|line| seen.insert(line.to_owned())).map(str::to_owned).collect())
 }
 
-fn traced(args: &[&str]) -> Result<Output, Failed> {
-    Ok(command(args)
-        .env("NICDOCK_FAIL_AT", "nowhere=kill")
-        .env("NICDOCK_FAIL_TRACE", TRACE)
-        .stdin(Stdio::null())
-        .output()?)
+/// A command that writes them down and succeeds.
+pub fn traced(args: &[&str]) -> Result<(), Failed> {
+    let mut command = command(args);
+    command.env("NICDOCK_FAIL_AT", "nowhere=kill").env("NICDOCK_FAIL_TRACE", TRACE);
+    let output = command.stdin(Stdio::null()).output()?;
+    expect(output.status.success(), format!("{args:?}: {output:?}"))
 }
 
 fn points_of_a_run(lab: &Lab) -> Result<Vec<String>, Failed> {
@@ -70,10 +70,14 @@ fn points_of_a_run(lab: &Lab) -> Result<Vec<String>, Failed> {
 
 /// It must have been killed there, and the next command must put everything right.
 fn recovered(output: &Output, before: &[String], point: &str) -> Result<(), Failed> {
-    let told = |error: Failed| format!("killed at {point}: {}", error.message().unwrap_or_default());
+    let told = |error: Failed| told(point, &error);
     expect(output.status.signal() == Some(9), format!("not killed at {point}: {output:?}"))?;
     succeed(&["reconcile"]).map_err(told)?;
-    Ok(stays(before).map_err(told)?)
+    stays(before).map_err(told)
+}
+
+pub fn told(point: &str, error: &Failed) -> Failed {
+    format!("killed at {point}: {}", error.message().unwrap_or_default()).into()
 }
 
 fn once(lab: &Lab) -> Result<(), Failed> {

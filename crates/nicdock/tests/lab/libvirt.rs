@@ -1,20 +1,19 @@
 //! Containers of libvirt with a NIC of nicdock's, from start to end.
 
 mod daemon;
-mod page;
 
 use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Failed;
-use nicdock_audit::Verdict;
 use nicdock_audit::report::Report;
 
+use crate::engine::{self, LOOK, every, free, moving, much_open, nothing_open, restore_eth3, rxe1};
 use crate::host::{settled, stays};
 use crate::killed::kills;
 use crate::lifecycle::kill;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
-use crate::{Lab, Test};
+use crate::{Lab, Test, page};
 use daemon::{Container, Daemon};
 
 pub const TESTS: &[Test] = &[
@@ -29,7 +28,8 @@ pub const TESTS: &[Test] = &[
     ("users_and_user_namespaces_of_libvirt_can_open_their_node", ordinary, kills),
     ("the_audit_finds_nothing_foreign_in_a_container_of_libvirt_and_much_in_one_by_hand", audited, every),
     ("a_plain_container_of_libvirt_is_the_same_with_the_hook_and_can_be_given_a_nic", plain, kills),
-    ("the_page_about_libvirt_is_true", page::is_true, page),
+    ("the_nic_of_a_container_of_libvirt_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
+    ("the_page_about_libvirt_is_true", told, moving),
 ];
 
 /// For labs with VICs.
@@ -39,27 +39,7 @@ pub const OF_USNIC: &[Test] = &[(
     Lab::registers_usnic_memory,
 )];
 
-/// Where the netdev can move, once.
-fn page(lab: &Lab) -> bool {
-    lab.moves_soft_roce() && kills(lab)
-}
-
-/// cgroups decide, and the kernel.
-fn every(lab: &Lab) -> bool {
-    !lab.exclusive && (kills(lab) || lab.cgroup == "v1" && lab.kernel == "6.1")
-}
-
 const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";
-
-/// `rxe1` as far as this kernel can give it.
-fn rxe1(lab: &Lab) -> Vec<&'static str> {
-    if lab.moves_soft_roce() { vec!["--nic", "rxe1"] } else { vec!["--nic", "rxe1", "--netdev", "keep"] }
-}
-
-fn free() -> Result<(), Failed> {
-    let leases = succeed(&["leases"])?;
-    expect(leases.contains("No NIC is leased"), leases)
-}
 
 fn installed() -> Result<Daemon, Failed> {
     let daemon = Daemon::start()?;
@@ -175,23 +155,46 @@ fn killed(lab: &Lab) -> Result<(), Failed> {
         })?;
         daemon.begin()?;
         let _ = daemon.call(&["destroy", "victim"]);
-        // nicdock, in the hook: libvirt does not go on.
-        let hook = std::fs::read_to_string(HOOK)?;
-        for point in ["show.begun", "attach.before"] {
-            let fails = hook.replace("exec", &format!("export NICDOCK_FAIL_AT={point}=kill; exec"));
-            std::fs::write(HOOK, fails)?;
-            let said = container.refused()?;
-            expect(said.contains("signal"), format!("killed at {point}: {said}"))?;
-            expect(!container.has_run(), format!("killed at {point}: its program ran"))?;
-            free().map_err(|_| format!("killed at {point}: it is leased"))?;
-        }
-        std::fs::write(HOOK, hook)?;
         // And all of it works still.
         container.start()?;
         container.has_rxe1()?;
         container.stop()?;
     }
     stays(&before)
+}
+
+/// libvirt does not go on with a start, and goes on with an end.
+fn killed_at_any_step(lab: &Lab) -> Result<(), Failed> {
+    let daemon = installed()?;
+    let container = Container::new(&daemon, "victim")?;
+    container.define(&rxe1(lab))?;
+    let hook = std::fs::read_to_string(HOOK)?;
+    engine::killed_at_any_step(&settled(), |variables| {
+        let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(HOOK, hook.replace("exec", &format!("export {}; exec", words.join(" "))))?;
+        let started = container.start().is_ok();
+        if started {
+            container.has_rxe1()?;
+            container.stop()?;
+        }
+        expect(started || !container.has_run(), "it did not start, but its program ran")?;
+        Ok(started)
+    })?;
+    std::fs::write(HOOK, hook)?;
+    container.start()?;
+    container.has_rxe1()?;
+    container.stop()
+}
+
+fn told(_: &Lab) -> Result<(), Failed> {
+    let _daemon = Daemon::start()?;
+    let undo = [
+        "virsh -c lxc:///system destroy mpi",
+        "umount /srv/mpi",
+        "nicdock libvirt uninstall",
+        "pkill -x ibv_rc_pingpong",
+    ];
+    page::is_true(include_str!("../../../../docs/libvirt-lxc.md"), &undo)
 }
 
 fn not_closed(lab: &Lab) -> Result<(), Failed> {
@@ -257,8 +260,7 @@ fn ordinary(lab: &Lab) -> Result<(), Failed> {
     succeed(&[&["libvirt", "edit", "user"], &rxe1(lab)[..]].concat())?;
     container.start()?;
     container.has_rxe1()?;
-    let lines = open(&report(&container)?);
-    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
+    nothing_open(&report(&container)?)?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", container.pid()?))?;
     expect(status.contains("Uid:\t1000\t1000"), &status)?;
     container.stop()?;
@@ -272,14 +274,7 @@ fn ordinary(lab: &Lab) -> Result<(), Failed> {
 }
 
 fn report(container: &Container<'_>) -> Result<Report, Failed> {
-    let output = nicdock(&["libvirt", "audit", "--json", container.name]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).map_err(|error| format!("{error}: {output:?}").into())
-}
-
-fn open(report: &Report) -> Vec<String> {
-    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
-    open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect()
+    engine::report(&["libvirt", "audit", "--json", container.name])
 }
 
 /// As libvirt's own documentation has it.
@@ -298,32 +293,14 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     container.start()?;
     container.has_rxe1()?;
     let closed = report(&container)?;
-    let lines = open(&closed);
-    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
-    expect(closed.probes.len() > 600, format!("only {} probes", closed.probes.len()))?;
+    nothing_open(&closed)?;
     drop(container);
     let plain = Container::new(&daemon, "byhand")?;
     plain.define_xml(&plain.plain(&by_hand(Some("eth3")))?)?;
     plain.start()?;
-    let found = report(&plain)?;
-    let lines = open(&found);
-    println!(
-        "audit: {} of {} open in a plain container of libvirt, 0 of {} in nicdock's",
-        lines.len(),
-        found.probes.len(),
-        closed.probes.len()
-    );
-    expect(lines.len() > 100, format!("only {} open", lines.len()))?;
+    much_open("libvirt", &report(&plain)?, &closed)?;
     plain.stop()?;
-    // Nobody gives the netdev back as the host had it.
-    for line in [
-        "ip link set eth3 up",
-        "ip address add 10.77.4.1/24 dev eth3",
-        "ip address add fd77:4::1/64 dev eth3 nodad",
-        "ip route add 10.99.0.0/16 via 10.77.4.9",
-    ] {
-        let _ = Command::new("sh").args(["-c", line]).status();
-    }
+    restore_eth3();
     // What was given by hand becomes nicdock's.
     plain.define_xml(&plain.plain(&by_hand(lab.moves_soft_roce().then_some("eth1")))?)?;
     let refused = [&["libvirt", "edit", "byhand"], &rxe1(lab)[..]].concat();
@@ -355,15 +332,13 @@ fn plain(lab: &Lab) -> Result<(), Failed> {
     let daemon = Daemon::start()?;
     let container = Container::new(&daemon, "plain")?;
     container.define_xml(&container.plain("")?)?;
-    let look = "grep -E 'Cap|Seccomp|NoNew' /proc/1/status; cat /proc/1/limits; cut -d' ' -f4- /proc/1/mountinfo; ls /dev /sys/class/net; \
-                ip -br address";
     let mut seen = Vec::new();
     for hooked in [false, true] {
         if hooked {
             succeed(&["libvirt", "install"])?;
         }
         container.start()?;
-        seen.push(container.eventually_inside(look)?);
+        seen.push(container.eventually_inside(LOOK)?);
         if hooked {
             // It has libvirt's own capabilities, and nothing closes RDMA netlink where there is no BPF hook.
             let accepted = if lab.cgroup == "v1" { &["--accept-netlink"][..] } else { &[] };

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Failed;
-use nicdock_audit::Verdict;
 use nicdock_audit::report::Report;
 
+use crate::engine::{self, LOOK, every, free, moving, much_open, nothing_open, restore_eth3, rxe1};
 use crate::host::{settled, stays};
 use crate::killed::kills;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
 use crate::probing::binary;
-use crate::{Lab, Test};
+use crate::{Lab, Test, page};
 
 pub const TESTS: &[Test] = &[
     ("a_container_of_lxc_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, every),
@@ -21,12 +21,17 @@ pub const TESTS: &[Test] = &[
     ("a_container_of_lxc_that_is_not_as_closed_as_promised_does_not_start", not_closed, kills),
     ("an_unprivileged_container_of_lxc_can_open_its_node", unprivileged, kills),
     ("the_audit_finds_nothing_foreign_in_a_container_of_lxc_and_much_in_a_plain_one", audited, every),
+    ("a_plain_container_of_lxc_is_the_same_beside_one_with_a_nic", plain, kills),
+    ("the_nic_of_a_container_of_lxc_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
+    ("the_page_about_lxc_is_true", told, moving),
 ];
 
-/// cgroups decide, and the kernel.
-fn every(lab: &Lab) -> bool {
-    !lab.exclusive && (kills(lab) || lab.cgroup == "v1" && lab.kernel == "6.1")
-}
+/// For labs with VICs.
+pub const OF_USNIC: &[Test] = &[(
+    "a_container_of_lxc_makes_a_queue_pair_on_its_usnic_as_an_ordinary_user",
+    usnic,
+    Lab::registers_usnic_memory,
+)];
 
 const PATH: &str = "/tmp/lxc";
 
@@ -81,6 +86,13 @@ impl Container {
         self.ok("lxc-start", &["-o", &log, "-l", "DEBUG"]).map(drop)
     }
 
+    /// With variables for its hooks, which are nicdock. Whether it started.
+    fn start_with(&self, variables: &[(&str, &str)]) -> Result<bool, Failed> {
+        let mut command = Command::new("lxc-start");
+        command.args(["-P", PATH, "-n", self.name]).envs(variables.iter().copied());
+        Ok(command.stdin(Stdio::null()).stderr(Stdio::null()).status()?.success())
+    }
+
     /// What is said when it does not start.
     fn refused(&self) -> Result<String, Failed> {
         let output = self.call("lxc-start", &["-F"])?;
@@ -117,11 +129,6 @@ impl Drop for Container {
     }
 }
 
-/// `rxe1` as far as this kernel can give it.
-fn rxe1(lab: &Lab) -> Vec<&'static str> {
-    if lab.moves_soft_roce() { vec!["--nic", "rxe1"] } else { vec!["--nic", "rxe1", "--netdev", "keep"] }
-}
-
 fn lifecycle(lab: &Lab) -> Result<(), Failed> {
     let before = settled();
     {
@@ -138,13 +145,22 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
                 container.inside("setpriv --reuid 1000 --clear-groups ibv_devinfo -d rxe1")?;
             }
             container.stop()?;
-            let leases = succeed(&["leases"])?;
-            expect(leases.contains("No NIC is leased"), leases)?;
+            free()?;
         }
+        let config = format!("{PATH}/mpi/config");
+        let text = std::fs::read_to_string(&config)?;
+        std::fs::write(&config, format!("lxc.start.auto = 1\n{text}"))?;
+        let started = Command::new("lxc-autostart").args(["-P", PATH]).status()?;
+        expect(started.success(), "lxc-autostart")?;
+        container.has_rxe1()?;
+        container.stop()?;
+        std::fs::write(&config, text)?;
         // A netdev with a name and an address of its own, in a container that runs one program.
         container.install(&["--nic", "eth3", "--as", "fab0", "--ip", "10.9.9.1/24"])?;
         let output = container.ok("lxc-execute", &["--", "ip", "-br", "address"])?;
-        expect(output.contains("fab0") && output.contains("10.9.9.1/24"), output)?;
+        expect(output.contains("fab0") && output.contains("10.9.9.1/24"), &output)?;
+        let lo = output.lines().any(|line| line.starts_with("lo ") && line.contains("127.0.0.1"));
+        expect(lo, &output)?;
         container.ok("lxc-wait", &["-s", "STOPPED"])?;
         succeed(&["lxc", "remove", "mpi", "-P", PATH])?;
         let config = std::fs::read_to_string(format!("{PATH}/mpi/config"))?;
@@ -173,8 +189,7 @@ fn rebooted(_: &Lab) -> Result<(), Failed> {
             && container.inside("ls /sys/class/net").is_ok_and(|list| list == "fab0\nlo\n")
     })?;
     container.stop()?;
-    let leases = succeed(&["leases"])?;
-    expect(leases.contains("No NIC is leased"), leases)
+    free()
 }
 
 fn leased(lab: &Lab) -> Result<(), Failed> {
@@ -203,7 +218,7 @@ fn killed(lab: &Lab) -> Result<(), Failed> {
     // Its first process: LXC calls the hooks.
     container.start()?;
     crate::lifecycle::kill(container.pid()?.parse()?, "KILL")?;
-    eventually("it is freed", || succeed(&["leases"]).is_ok_and(|text| text.contains("No NIC is leased")))?;
+    eventually("it is freed", || free().is_ok())?;
     // LXC itself: nobody calls anything, and the next command finds it.
     container.start()?;
     crate::lifecycle::kill(monitor(&container)?, "KILL")?;
@@ -211,21 +226,69 @@ fn killed(lab: &Lab) -> Result<(), Failed> {
         let text = nicdock(&["reconcile"]);
         String::from_utf8_lossy(&text.stdout).contains("gave back rxe1 of container victim")
     })?;
-    // nicdock, in the hook: LXC does not go on.
-    for point in ["reserve.begun", "show.begun", "attach.before"] {
-        let mut command = Command::new("lxc-start");
-        command.args(["-P", PATH, "-n", "victim", "-F"]).env("NICDOCK_FAIL_AT", format!("{point}=kill"));
-        let output = command.stdin(Stdio::null()).output()?;
-        expect(!output.status.success(), format!("killed at {point}: it started"))?;
-        let leases = succeed(&["leases"])?;
-        expect(leases.contains("No NIC is leased"), format!("killed at {point}: {leases}"))?;
-    }
     // And all of it works still.
     container.start()?;
     container.has_rxe1()?;
     container.stop()?;
     drop(container);
     stays(&before)
+}
+
+/// LXC does not go on with a start, and goes on with an end.
+fn killed_at_any_step(lab: &Lab) -> Result<(), Failed> {
+    let container = Container::with("victim", "", &rxe1(lab))?;
+    engine::killed_at_any_step(&settled(), |variables| {
+        let started = container.start_with(variables)?;
+        if started {
+            container.has_rxe1()?;
+            container.stop()?;
+        }
+        Ok(started)
+    })?;
+    container.start()?;
+    container.has_rxe1()?;
+    container.stop()
+}
+
+fn plain(lab: &Lab) -> Result<(), Failed> {
+    let plain = Container::new("plain", "")?;
+    let seen = || -> Result<String, Failed> {
+        plain.start()?;
+        let seen = plain.inside(LOOK)?;
+        plain.stop()?;
+        Ok(seen)
+    };
+    let other = Container::new("other", "")?;
+    let before = seen()?;
+    other.install(&rxe1(lab))?;
+    other.start()?;
+    let after = seen()?;
+    expect(before == after, crate::host::difference(&before, &after).join("\n"))?;
+    other.has_rxe1()
+}
+
+fn usnic(_: &Lab) -> Result<(), Failed> {
+    let options = ["--nic", "usnic_0", "--as", "fab0", "--ip", "10.1.1.2/24"];
+    let container = Container::with("usnic", "lxc.init.uid = 1000\nlxc.init.gid = 1000\n", &options)?;
+    container.start()?;
+    let listed = container.inside("ls /dev/infiniband /sys/class/infiniband")?;
+    expect(listed == "/dev/infiniband:\nuverbs0\n\n/sys/class/infiniband:\nusnic_0\n", &listed)?;
+    let probe = format!("setpriv --reuid 1000 --regid 1000 --clear-groups {} probe", binary()?);
+    let text = container.inside(&probe)?;
+    expect(text.contains("usnic_0 /dev/infiniband/uverbs0: usable"), &text)?;
+    expect(text.contains("create_qp") && text.contains("ok  open          as uid 1000"), &text)?;
+    container.stop()?;
+    free()
+}
+
+fn told(_: &Lab) -> Result<(), Failed> {
+    let undo = [
+        "lxc-stop -k -n mpi",
+        "lxc-stop -k -n peer",
+        "umount /srv/mpi",
+        "rm -rf /var/lib/lxc/mpi /var/lib/lxc/peer",
+    ];
+    page::is_true(include_str!("../../../../docs/lxc.md"), &undo)
 }
 
 fn not_closed(lab: &Lab) -> Result<(), Failed> {
@@ -245,8 +308,7 @@ fn not_closed(lab: &Lab) -> Result<(), Failed> {
     std::fs::write(&path, config.replace("type = empty", "type = none"))?;
     let said = container.refused()?;
     expect(said.contains("network namespace"), said)?;
-    let leases = succeed(&["leases"])?;
-    expect(leases.contains("No NIC is leased"), leases)
+    free()
 }
 
 fn unprivileged(lab: &Lab) -> Result<(), Failed> {
@@ -257,29 +319,19 @@ fn unprivileged(lab: &Lab) -> Result<(), Failed> {
     let map = std::fs::read_to_string(format!("/proc/{}/uid_map", container.pid()?))?;
     expect(map.contains("100000"), map)?;
     let owner = container.inside("stat -c %u /dev/infiniband/uverbs1")?;
-    expect(owner == "0\n", owner)
+    expect(owner == "0\n", owner)?;
+    nothing_open(&report(&container)?)
 }
 
 fn report(container: &Container) -> Result<Report, Failed> {
-    let output = nicdock(&["audit", "--json", "--pid", &container.pid()?]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).map_err(|error| format!("{error}: {output:?}").into())
-}
-
-fn open(report: &Report) -> Vec<String> {
-    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
-    open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect()
+    engine::report(&["audit", "--json", "--pid", &container.pid()?])
 }
 
 fn audited(lab: &Lab) -> Result<(), Failed> {
     let container = Container::with("closed", "", &rxe1(lab))?;
     container.start()?;
     let closed = report(&container)?;
-    let mut lines = open(&closed);
-    // LXC makes its filter for i386, too, and that takes the calls which look the same there: nothing foreign is reached by them.
-    lines.retain(|line| !line.starts_with("i386.entry:"));
-    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
-    expect(closed.probes.len() > 600, format!("only {} probes", closed.probes.len()))?;
+    nothing_open(&closed)?;
     drop(container);
     // By hand, as LXC's own documentation has it.
     let network = "lxc.net.0.type = phys\nlxc.net.0.link = eth3\nlxc.net.0.flags = up\n";
@@ -287,25 +339,8 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     let device = "lxc.cgroup.devices.allow = c 231:193 rw\nlxc.cgroup2.devices.allow = c 231:193 rw\n";
     let plain = Container::new("plain", &format!("{network}{node}{device}"))?;
     plain.start()?;
-    let found = report(&plain)?;
-    let lines = open(&found);
-    println!(
-        "audit: {} of {} open in a plain container of LXC, {} of {} in nicdock's",
-        lines.len(),
-        found.probes.len(),
-        open(&closed).len(),
-        closed.probes.len()
-    );
-    expect(lines.len() > 100, format!("only {} open", lines.len()))?;
+    much_open("LXC", &report(&plain)?, &closed)?;
     plain.stop()?;
-    // LXC gives the netdev back without what the host had on it.
-    for line in [
-        "ip link set eth3 up",
-        "ip address add 10.77.4.1/24 dev eth3",
-        "ip address add fd77:4::1/64 dev eth3 nodad",
-        "ip route add 10.99.0.0/16 via 10.77.4.9",
-    ] {
-        let _ = Command::new("sh").args(["-c", line]).status();
-    }
+    restore_eth3();
     Ok(())
 }

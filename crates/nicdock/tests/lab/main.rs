@@ -8,6 +8,7 @@ mod closed;
 mod closings;
 mod contention;
 mod descriptors;
+mod engine;
 mod entries;
 mod exclusive;
 mod host;
@@ -23,6 +24,7 @@ mod longevity;
 mod lxc;
 mod monitor;
 mod nicdock;
+mod page;
 mod probe;
 mod probing;
 mod programs;
@@ -140,6 +142,7 @@ fn main() -> std::process::ExitCode {
         &[
             usnic::TESTS,
             libvirt::OF_USNIC,
+            lxc::OF_USNIC,
             probing::usnic::TESTS,
             usnic_faults::TESTS,
             &[usnic_faults::UNPLUG],

@@ -20,20 +20,18 @@ const END: Duration = Duration::from_secs(10);
 pub fn called(name: &str, operation: &str) -> Result<u8, Failure> {
     let mut xml = String::new();
     std::io::stdin().read_to_string(&mut xml)?;
-    let is_over = matches!(operation, "stopped" | "release");
-    let domain = match libvirt::said(&xml)? {
+    let said = libvirt::said(&xml);
+    if matches!(operation, "stopped" | "release") {
         // Its metadata may have been changed while it ran; nobody waits for what may be another engine's container.
-        Said::Nothing if is_over => return ended(name, Duration::ZERO),
-        Said::Nothing => return Ok(0),
-        Said::Proof(word) => return Err(libvirt::proof(&word).into()),
-        Said::Nics(domain) => domain,
-    };
-    match operation {
-        "prepare" => possible(&domain).map(|()| 0),
-        "started" => started(&domain).map(|()| 0),
-        _ if is_over => ended(name, END),
-        _ => Ok(0),
+        return ended(name, if matches!(said, Ok(Said::Nics(_))) { END } else { Duration::ZERO });
     }
+    match (operation, said?) {
+        (_, Said::Proof(word)) => return Err(libvirt::proof(&word).into()),
+        ("prepare", Said::Nics(domain)) => possible(&domain)?,
+        ("started", Said::Nics(domain)) => started(&domain)?,
+        _ => {}
+    }
+    Ok(0)
 }
 
 /// Whether it could start now: if not, it ends here and virsh says why.

@@ -1,0 +1,21 @@
+//! On which terms a container has its NICs that an engine starts: options.
+
+use super::attach::view;
+use crate::request::Memlock;
+use crate::view::Profile;
+
+#[derive(clap::Args)]
+pub struct TermOptions {
+    /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
+    #[arg(long, default_value = "unlimited", value_name = "SIZE")]
+    pub memlock: Memlock,
+    /// What it is shown of /sys: 'off' leaves its own
+    #[arg(long, default_value = "nic", value_parser = view)]
+    pub view: Profile,
+    /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
+    #[arg(long)]
+    pub keep_privileges: bool,
+    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+    #[arg(long)]
+    pub accept_netlink: bool,
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nicdock_gate::{NAME, OPENS, PATIENCE};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use kernel::{Blocked, filter, own_cgroups};
+use kernel::{Blocked, filter, only_console, own_cgroups};
 
 /// As nicdock's own failure.
 const FAILURE: u8 = 125;
@@ -97,6 +97,10 @@ fn become_program(options: &Options) -> Result<std::convert::Infallible, String>
             options.seconds
         ));
     }
+    // Not sooner: whoever is the same user on the host could send the signal.
+    if let Some((uid, gid)) = options.user {
+        become_user(uid, gid).map_err(|error| format!("becoming user {uid}:{gid}: {error}"))?;
+    }
     // Nothing is blocked or ignored any more then (library/std/src/sys/process/unix/unix.rs, `do_exec`).
     let error = Command::new(&options.program).args(&options.arguments).exec();
     Err(format!("{program}: {error}"))
@@ -104,6 +108,9 @@ fn become_program(options: &Options) -> Result<std::convert::Infallible, String>
 
 /// nicdock looks at what has become of it before it opens the gate.
 fn close(options: &Options) -> Result<(), String> {
+    // It holds nothing but its console, whoever has executed it.
+    only_console().map_err(|error| format!("closing descriptors: {error}"))?;
+    std::env::set_current_dir("/").map_err(|error| format!("/: {error}"))?;
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
@@ -133,9 +140,6 @@ fn close(options: &Options) -> Result<(), String> {
     }
     if let Some(program) = program {
         filter(&program).map_err(failed("adding the seccomp filter"))?;
-    }
-    if let Some((uid, gid)) = options.user {
-        become_user(uid, gid).map_err(|error| format!("becoming user {uid}:{gid}: {error}"))?;
     }
     kept.map_or(Ok(()), keep).map_err(|error| format!("dropping capabilities: {error}"))
 }

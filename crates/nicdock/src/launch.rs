@@ -22,7 +22,7 @@ pub use end::{Recovered, finish, recover, recover_container};
 pub use profile::{compile as compile_seccomp, profile as seccomp_profile};
 pub use repair::{differences, reconcile};
 pub use run::{Timings, run};
-pub use take_back::{detach, take_back};
+pub use take_back::{detach, detach_from, take_back};
 
 use std::path::PathBuf;
 

@@ -9,6 +9,7 @@ mod domain;
 mod edits;
 mod gate;
 mod installed;
+mod root;
 mod virsh;
 mod wish;
 
@@ -16,7 +17,8 @@ pub use adopt::adopt;
 pub use closings::Closings;
 pub use domain::{Domain, Fresh, Said, fresh, said, with};
 pub use gate::{Gate, first_process};
-pub use installed::{install, proof, uninstall};
+pub use installed::{install, is_open_to_others, proof, uninstall};
+pub use root::look_at_root;
 pub use virsh::Virsh;
 pub use wish::Wish;
 

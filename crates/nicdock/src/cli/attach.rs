@@ -113,8 +113,15 @@ pub fn choose(known: &Known, wanted: &NicRequest, name: &str) -> Result<(Vec<Gra
 pub fn still_open(target: &Target, memlock: Memlock) -> Result<Vec<String>, Failure> {
     let mut open = attach::left_open(target, true);
     open.retain(|line| memlock == Memlock::Unlimited || !line.contains("RLIMIT_MEMLOCK"));
-    if let Some(way) = filters::lets_through(target.process.pid)? {
-        open.push(format!("its seccomp profile lets {way} make sockets of RDMA netlink"));
-    }
+    open.extend(open_sockets(target)?);
     Ok(open)
+}
+
+/// The part of it that is never the container's own affair.
+pub fn open_sockets(target: &Target) -> Result<Vec<String>, Failure> {
+    let way = filters::lets_through(target.process.pid)?;
+    Ok(way
+        .map(|way| format!("its seccomp profile lets {way} make sockets of RDMA netlink"))
+        .into_iter()
+        .collect())
 }

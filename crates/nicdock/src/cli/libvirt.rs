@@ -12,7 +12,7 @@ use super::terms::TermOptions;
 use crate::attach::{Target, Terms};
 use crate::launch;
 use crate::lease::Ledger;
-use crate::libvirt::{self, Fresh, Virsh, Wish};
+use crate::libvirt::{self, Fresh, Said, Virsh, Wish};
 use crate::plan;
 use crate::request::NicRequest;
 use crate::say::{answer, notice};
@@ -53,7 +53,7 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Give a domain a NIC from its next start on
+    /// Give a domain NICs from its next start on, instead of those that it may have from nicdock
     Edit {
         domain: String,
         #[command(flatten)]
@@ -109,14 +109,14 @@ struct How {
 
 /// What a domain says of its NICs.
 fn wish(terms: &TermOptions, nics: Vec<NicRequest>) -> Wish {
-    let TermOptions { memlock, view, keep_privileges, accept_netlink } = *terms;
+    let TermOptions { memlock, view, keep_privileges } = *terms;
     if keep_privileges {
         notice(
             "warning: with libvirt's own capabilities root in the container can mount a fresh /sys over what it is shown, change the NIC's MAC \
              address and open the host's files by handle",
         );
     }
-    Wish { nics, memlock, view, keep_privileges, accept_netlink }
+    Wish { nics, memlock, view, keep_privileges }
 }
 
 impl How {
@@ -139,19 +139,30 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
     match &options.command {
         Command::Install => {
             root("install")?;
-            say(&libvirt::install(&virsh, &std::env::current_exe()?)?)?;
+            let program = std::env::current_exe()?;
+            say(&libvirt::install(&virsh, &program)?)?;
+            if let Some(why) = libvirt::is_open_to_others(&program) {
+                notice(format_args!(
+                    "warning: libvirt calls {} as root from now on, and {why}: install nicdock where only root writes, and call this there",
+                    program.display()
+                ));
+            }
         }
         Command::Uninstall => {
             root("uninstall")?;
-            say(&libvirt::uninstall()?)?;
+            say(&libvirt::uninstall(&virsh)?)?;
         }
         Command::Xml { how, name, rootfs, memory, command } => {
             answer(&fresh(how, name.as_deref(), rootfs, *memory, command)?)?;
         }
         Command::Edit { domain, how, dry_run } => {
             let wish = how.wish()?;
-            let xml = libvirt::with(&virsh.definition(domain)?, &wish)?;
-            define(&virsh, domain, &xml, *dry_run)?;
+            let own = virsh.definition(domain)?;
+            let xml = libvirt::with(&own, &wish)?;
+            define(&virsh, domain, &wish, &xml, *dry_run)?;
+            if let Ok(Said::Nics(before)) = libvirt::said(&own) {
+                notice(format_args!("it had {} until now", before.wish.named()));
+            }
         }
         Command::Adopt { domain, terms, dry_run } => {
             let host = Known::read(None)?.host;
@@ -159,7 +170,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             for line in &adopted.missing {
                 notice(format_args!("by hand: {line}"));
             }
-            define(&virsh, domain, &adopted.xml, *dry_run)?;
+            define(&virsh, domain, &adopted.wish, &adopted.xml, *dry_run)?;
         }
         Command::Attach { domain, nics, accept_netlink } => {
             root("attach")?;
@@ -167,7 +178,9 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
         }
         Command::Detach { domain, force } => {
             root("detach")?;
-            let done = launch::detach(&Ledger::of_machine(), domain, std::time::Duration::ZERO, *force)?;
+            let (pid, name) = first_process(&virsh, domain)?;
+            let wait = std::time::Duration::ZERO;
+            let done = launch::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
             say(&done.done)?;
             done.failed.iter().for_each(notice);
             return Ok(if done.failed.is_empty() { 0 } else { super::FAILURE });
@@ -212,13 +225,13 @@ fn fresh(
     Ok(libvirt::with(&xml, &how.wish()?)?)
 }
 
-fn define(virsh: &Virsh, domain: &str, xml: &str, dry_run: bool) -> Result<(), Failure> {
+fn define(virsh: &Virsh, domain: &str, wish: &Wish, xml: &str, dry_run: bool) -> Result<(), Failure> {
     if dry_run {
         answer(xml)?;
         return Ok(());
     }
     virsh.define(xml)?;
-    answer(&format!("domain {domain} gets its NIC at its next start\n"))?;
+    answer(&format!("domain {domain} gets {} at its next start\n", wish.named()))?;
     if !Path::new(libvirt::FOLDER).join(nicdock_gate::NAME).exists() {
         notice("warning: it will not start before nicdock libvirt install");
     }

@@ -79,6 +79,9 @@ struct How {
     nics: NicOptions,
     #[command(flatten)]
     terms: TermOptions,
+    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
+    #[arg(long)]
+    accept_netlink: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -150,22 +153,23 @@ impl How {
     /// The options as words of a command line.
     fn words(&self) -> Vec<String> {
         let mut words = self.nics.words();
-        let TermOptions { memlock, view, keep_privileges, accept_netlink } = self.terms;
+        let TermOptions { memlock, view, keep_privileges } = self.terms;
         if let Memlock::Bytes(bytes) = memlock {
             words.extend(["--memlock".to_owned(), bytes.to_string()]);
         }
         if view == Profile::Off {
             words.extend(["--view", "off"].map(str::to_owned));
         }
-        for (given, name) in [(keep_privileges, "--keep-privileges"), (accept_netlink, "--accept-netlink")] {
+        for (given, name) in
+            [(keep_privileges, "--keep-privileges"), (self.accept_netlink, "--accept-netlink")]
+        {
             words.extend(given.then(|| name.to_owned()));
         }
         words
     }
 
     fn terms(&self) -> Terms {
-        let TermOptions { view, keep_privileges, accept_netlink, .. } = self.terms;
-        Terms::of_start(view, accept_netlink, keep_privileges)
+        Terms::of_start(self.terms.view, self.accept_netlink, self.terms.keep_privileges)
     }
 }
 

@@ -15,7 +15,4 @@ pub struct TermOptions {
     /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
     #[arg(long)]
     pub keep_privileges: bool,
-    /// Start it although its root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
-    #[arg(long)]
-    pub accept_netlink: bool,
 }

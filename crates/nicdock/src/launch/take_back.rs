@@ -33,10 +33,31 @@ pub fn take_back(ledger: &Ledger, what: &str, force: bool) -> Result<Recovered, 
 
 /// Takes every NIC that `what` names and that was attached from its container, which runs on; see [`attach::detach`].
 pub fn detach(ledger: &Ledger, what: &str, wait: Duration, force: bool) -> Result<Recovered, LaunchError> {
+    detach_those(ledger, what, |lease| is_meant(lease, what), wait, force)
+}
+
+/// The same for those of the container `name` whose first process is `pid`.
+pub fn detach_from(
+    ledger: &Ledger,
+    name: &str,
+    pid: u32,
+    wait: Duration,
+    force: bool,
+) -> Result<Recovered, LaunchError> {
+    let has = |lease: &Lease| lease.holder(name).is_some_and(|holder| holder.supervisor.pid == pid);
+    detach_those(ledger, name, has, wait, force)
+}
+
+fn detach_those(
+    ledger: &Ledger,
+    what: &str,
+    is_meant: impl Fn(&Lease) -> bool,
+    wait: Duration,
+    force: bool,
+) -> Result<Recovered, LaunchError> {
     let leases = ledger.each()?.into_iter().filter_map(Result::ok);
-    let (meant, others): (Vec<Lease>, Vec<Lease>) = leases
-        .filter(|lease| is_meant(lease, what))
-        .partition(|lease| lease.was_attached() && lease.state() == State::Held);
+    let (meant, others): (Vec<Lease>, Vec<Lease>) =
+        leases.filter(is_meant).partition(|lease| lease.was_attached() && lease.state() == State::Held);
     if meant.is_empty() {
         let why = others.first().map_or_else(
             || "nothing of that name has a lease".to_owned(),

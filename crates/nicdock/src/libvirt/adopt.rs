@@ -9,8 +9,10 @@ use super::wish::Wish;
 use crate::request::{NetdevMode, NicRequest};
 
 /// A domain that was converted.
+#[derive(Debug)]
 pub struct Adopted {
     pub xml: String,
+    pub wish: Wish,
     /// What the container has not had, or had too much of, in sentences.
     pub missing: Vec<String>,
 }
@@ -23,7 +25,15 @@ pub enum AdoptError {
         "it has no <hostdev mode='capabilities'> for a netdev or for a node of /dev/infiniband: nicdock libvirt edit gives it a NIC"
     )]
     Nothing,
-    #[error("no NIC of this host has {0}: see nicdock ls")]
+    #[error(
+        "it has NICs of nicdock's in its metadata already: write that of the <hostdev> there, too, and take the <hostdev> out (virsh edit)"
+    )]
+    Both,
+    #[error(
+        "it has only the connection manager's node (rdma_cm) by <hostdev>, and no NIC: nicdock libvirt edit --rdma-cm gives it both"
+    )]
+    OnlyRdmaCm,
+    #[error("no NIC of this host has {0}: see nicdock ls (a domain that runs has its netdev: end it first)")]
     Unknown(String),
     #[error("its <hostdev> for {device} says address {text}, which is none: {reason}")]
     Address { device: String, text: String, reason: String },
@@ -58,6 +68,9 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
     if found.is_empty() {
         return Err(AdoptError::Nothing);
     }
+    if super::wish::elements(document.root_element()).next().is_some() {
+        return Err(AdoptError::Both);
+    }
     let mut edits = Edits::new(xml);
     let mut taken: Vec<(&Nic, NicRequest)> = Vec::new();
     let mut missing = Vec::new();
@@ -90,6 +103,11 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
         missing.push(format!(
             "{device}: moved without addresses, routes and link, and nobody makes it as it was afterwards"
         ));
+        if child(*hostdev, "route").is_some() {
+            missing.push(format!(
+                "{device}: nobody sets the <route> that it names, and it is taken out: inside are the host's routes of the NIC"
+            ));
+        }
         for ip in hostdev.children().filter(|node| node.has_tag_name("ip")) {
             let part = |name: &str| ip.attribute(name).unwrap_or_default();
             let text = format!("{}/{}", part("address"), part("prefix"));
@@ -102,6 +120,9 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
             ));
         }
     }
+    if taken.is_empty() {
+        return Err(AdoptError::OnlyRdmaCm);
+    }
     for (nic, request) in &mut taken {
         request.rdma_cm = rdma_cm;
         if request.netdev == NetdevMode::Keep {
@@ -113,7 +134,7 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
     }
     terms.nics = taken.into_iter().map(|(_, request)| request).collect();
     let xml = with(&edits.done(), &terms)?;
-    Ok(Adopted { xml, missing })
+    Ok(Adopted { xml, wish: terms, missing })
 }
 
 /// The NIC by its name, with its netdev left where it is.
@@ -126,5 +147,71 @@ fn request(nic: &Nic) -> NicRequest {
         take_in_use: false,
         umad: false,
         rdma_cm: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nicdock_host::constructed::hosts::cisco_usnic;
+
+    use crate::libvirt::{Fresh, Said, fresh, said};
+    use crate::request::Memlock;
+    use crate::view::Profile;
+
+    fn terms() -> Wish {
+        Wish { nics: Vec::new(), memlock: Memlock::Unlimited, view: Profile::Nic, keep_privileges: false }
+    }
+
+    /// Of a domain with these elements, on a host with `usnic_0`, which has enp6s0 and uverbs0, and another.
+    fn adopted(hostdevs: &str) -> Result<Adopted, AdoptError> {
+        let host = nicdock_host::inventory::read(&cisco_usnic().capture()).unwrap();
+        let command = ["/bin/sh".to_owned()];
+        let xml = fresh(&Fresh { name: "mpi", root: "/srv/mpi", memory_mib: 64, command: &command });
+        adopt(&xml.replace("</devices>", &format!("{hostdevs}</devices>")), &host, terms())
+    }
+
+    fn node(name: &str) -> String {
+        format!(
+            "<hostdev mode='capabilities' type='misc'><source><char>/dev/infiniband/{name}</char></source></hostdev>"
+        )
+    }
+
+    fn netdev(name: &str, more: &str) -> String {
+        format!(
+            "<hostdev mode='capabilities' type='net'><source><interface>{name}</interface></source>{more}</hostdev>"
+        )
+    }
+
+    #[test]
+    fn a_netdev_and_the_node_of_its_device_are_one_nic() {
+        let more =
+            "<ip address='10.1.1.2' prefix='24'/><route address='10.2.0.0' prefix='16' gateway='10.1.1.1'/>";
+        let found = adopted(&(netdev("enp6s0", more) + &node("uverbs0") + &node("rdma_cm"))).unwrap();
+        assert!(!found.xml.contains("hostdev"));
+        let Said::Nics(domain) = said(&found.xml).unwrap() else { panic!("nothing is said") };
+        let [nic] = &domain.wish.nics[..] else { panic!("{:?}", domain.wish.nics) };
+        assert_eq!(nic.selectors[0].to_string(), "usnic_0");
+        assert!(nic.rdma_cm && nic.netdev == NetdevMode::Move && nic.addresses.len() == 1);
+        assert!(found.missing.iter().any(|line| line.contains("<route>")));
+    }
+
+    #[test]
+    fn a_node_alone_leaves_the_netdev_where_it_is() {
+        let found = adopted(&node("uverbs0")).unwrap();
+        assert_eq!(found.wish.nics[0].netdev, NetdevMode::Keep);
+        assert!(found.missing.iter().any(|line| line.contains("stays on the host")));
+    }
+
+    #[test]
+    fn what_cannot_be_converted_is_said() {
+        assert!(matches!(adopted(""), Err(AdoptError::Nothing)));
+        assert!(matches!(adopted(&node("rdma_cm")), Err(AdoptError::OnlyRdmaCm)));
+        assert!(matches!(adopted(&netdev("eth9", "")), Err(AdoptError::Unknown(_))));
+        let bad = netdev("enp6s0", "<ip address='10.1.1.2'/>");
+        assert!(matches!(adopted(&bad), Err(AdoptError::Address { .. })));
+        let own = "<nicdock:nics xmlns:nicdock='https://nicdock.dev/libvirt/1'><nicdock:nic select='a'/></nicdock:nics>";
+        let both = format!("</devices><metadata>{own}</metadata><devices>{}", node("uverbs0"));
+        assert!(matches!(adopted(&both), Err(AdoptError::Both)));
     }
 }

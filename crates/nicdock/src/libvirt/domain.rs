@@ -22,6 +22,8 @@ pub enum DomainError {
         "its <inituser> and <initgroup> say '{0}': both have to be numbers, since it is the gate that becomes this user, and it looks up no names"
     )]
     User(String),
+    #[error("its <init> is nicdock's gate, but no <initarg> is --, after which its own program would come")]
+    NoProgram,
     #[error("it has no <{0}>")]
     Without(&'static str),
     #[error(
@@ -51,10 +53,20 @@ pub struct Domain {
     pub is_gated: bool,
     /// libvirt itself is to start that as an ordinary user, who cannot close what the gate closes.
     pub has_user: bool,
+    /// Its root, if that is a directory of the host.
+    pub root: Option<String>,
+    /// Whom the container's root is on the host (`<idmap>`).
+    pub root_user: u32,
+    /// What libvirt itself would move, if there is such a thing.
+    pub by_hand: Option<String>,
 }
 
 /// Reads what libvirt gives a hook.
 pub fn said(xml: &str) -> Result<Said, DomainError> {
+    // libvirt takes XML that is not taken here, as prefixes without a namespace.
+    if !xml.contains(wish::EVERY_VERSION) {
+        return Ok(Said::Nothing);
+    }
     let document = Document::parse(xml)?;
     let domain = document.root_element();
     let mut ours = wish::elements(domain);
@@ -73,7 +85,30 @@ pub fn said(xml: &str) -> Result<Said, DomainError> {
         wish,
         is_gated: command(domain).is_some_and(|words| is_gate(&words)),
         has_user: child(domain, "os").is_some_and(|os| child(os, "inituser").is_some()),
+        root: root(domain),
+        root_user: root_user(domain),
+        by_hand: super::adopt::by_hand(domain).into_iter().next().map(|(_, device)| device),
     }))
+}
+
+/// What is mounted on `target`.
+fn mounts<'a, 'd>(domain: Node<'a, 'd>, target: &'static str) -> impl Iterator<Item = Node<'a, 'd>> {
+    let devices = domain.children().filter(|node| node.has_tag_name("devices"));
+    devices.flat_map(|node| node.children()).filter(move |node| {
+        node.has_tag_name("filesystem")
+            && child(*node, "target").and_then(|at| at.attribute("dir")) == Some(target)
+    })
+}
+
+fn root(domain: Node<'_, '_>) -> Option<String> {
+    let source = mounts(domain, "/").next().and_then(|node| child(node, "source"));
+    source.and_then(|source| source.attribute("dir")).map(str::to_owned)
+}
+
+fn root_user(domain: Node<'_, '_>) -> u32 {
+    let uid = child(domain, "idmap").and_then(|map| child(map, "uid"));
+    let first = uid.filter(|uid| uid.attribute("start") == Some("0"));
+    first.and_then(|uid| uid.attribute("target")).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 pub fn child<'a, 'd>(node: Node<'a, 'd>, name: &str) -> Option<Node<'a, 'd>> {
@@ -138,7 +173,7 @@ pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
     wish::elements(domain).for_each(|element| edits.remove(element));
     put(&mut edits, domain, "metadata", wish.xml());
 
-    let words = program(domain).ok_or(DomainError::Without("os"))?;
+    let words = program(domain).ok_or(DomainError::NoProgram)?;
     let user = user(os, &command(domain).unwrap_or_default())?;
     for name in ["inituser", "initgroup"] {
         os.children().filter(|node| node.has_tag_name(name)).for_each(|node| edits.remove(node));
@@ -173,11 +208,7 @@ pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
     }
     put(&mut edits, domain, "features", lines);
 
-    let is_gates = |node: &Node<'_, '_>| {
-        node.has_tag_name("filesystem")
-            && child(*node, "target").and_then(|target| target.attribute("dir")) == Some(FOLDER)
-    };
-    devices.children().filter(is_gates).for_each(|node| edits.remove(node));
+    mounts(domain, FOLDER).for_each(|node| edits.remove(node));
     edits.append(devices, &mounted(FOLDER, FOLDER, true));
     Ok(edits.done())
 }
@@ -256,7 +287,7 @@ mod tests {
             rdma_cm: false,
         };
         let (memlock, view) = (Memlock::Unlimited, Profile::Nic);
-        Wish { nics: vec![nic], memlock, view, keep_privileges, accept_netlink: false }
+        Wish { nics: vec![nic], memlock, view, keep_privileges }
     }
 
     fn base() -> String {

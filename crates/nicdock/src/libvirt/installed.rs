@@ -1,17 +1,19 @@
 //! What is on the host for libvirt's sake: the hook that libvirt calls, the gate and its filters.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::virsh::{Virsh, VirshError};
+use super::wish::EVERY_VERSION;
 use super::{Closings, FOLDER, NAMESPACE};
 use crate::audit::static_program;
 
 /// libvirt calls every program in there, beside `/etc/libvirt/hooks/lxc` (docs/hooks.rst; since 6.5).
 const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";
+const HOOKS: &str = "/etc/libvirt/hooks";
 const MARK: &str = "# Written by nicdock libvirt install.";
 const SINCE: (u32, u32) = (6, 5);
 
@@ -38,6 +40,23 @@ fn at(path: &Path) -> impl Fn(io::Error) -> InstallError + '_ {
     |error| InstallError::Io { path: path.to_owned(), error }
 }
 
+/// The hook. Without nicdock's program everything is as if there were no hook, but for domains that want a NIC of it.
+fn script(nicdock: &Path) -> String {
+    format!(
+        "#!/bin/sh
+{MARK}
+nicdock={}
+[ -x \"$nicdock\" ] && exec \"$nicdock\" libvirt hook -- \"$@\"
+wants=$(grep -c '{EVERY_VERSION}')
+case $2 in prepare | start | started) ;; *) exit 0 ;; esac
+[ \"$wants\" = 0 ] && exit 0
+echo \"domain $1 wants a NIC, and $nicdock is not there: install nicdock again, or take its element out of the domain's metadata\" >&2
+exit 125
+",
+        quoted(&nicdock.display().to_string())
+    )
+}
+
 /// Puts everything in place and lets libvirt prove that it calls the hook. Says what was done.
 pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallError> {
     let hook = Path::new(HOOK);
@@ -45,46 +64,68 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
         return Err(InstallError::Foreign);
     }
     let program = static_program(nicdock_gate::NAME)?;
-    let version = version(virsh);
-    if let Ok((text, number)) = &version
-        && *number < SINCE
-    {
-        return Err(InstallError::Old(text.clone()));
-    }
+    let version = match version(virsh) {
+        Ok((text, number)) if number < SINCE => return Err(InstallError::Old(text)),
+        Ok((text, _)) => Some(text),
+        Err(VirshError::NoDaemon) => None,
+        Err(error) => return Err(error.into()),
+    };
     let mut said = Vec::new();
     let folder = Path::new(FOLDER);
-    write(&folder.join(nicdock_gate::NAME), &program, 0o755)?;
+    // As a user of the container reads it, whatever the umask.
+    for folder in [folder.parent().unwrap_or(folder), folder] {
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
+            .map_err(at(folder))?;
+    }
+    write(&folder.join(nicdock_gate::NAME), folder, &program, 0o755)?;
     said.push(format!(
         "{FOLDER}/{}: the gate, before the programs of containers with a NIC",
         nicdock_gate::NAME
     ));
     for closings in Closings::ALL {
         let path = folder.join(closings.file());
-        write(&path, &closings.filter().map_err(at(&path))?, 0o644)?;
+        write(&path, folder, &closings.filter().map_err(at(&path))?, 0o644)?;
     }
     said.push(format!("{FOLDER}/*.bpf: what these programs may call"));
-    let script =
-        format!("#!/bin/sh\n{MARK}\nexec {} libvirt hook \"$@\"\n", quoted(&nicdock.display().to_string()));
-    write(hook, script.as_bytes(), 0o755)?;
+    let hooks = Path::new(HOOKS);
+    fs::create_dir_all(hook.parent().unwrap_or(hooks)).map_err(at(hook))?;
+    write(hook, hooks, script(nicdock).as_bytes(), 0o755)?;
     said.push(format!("{HOOK}: the hook, beside others that there are"));
-    match version {
-        Ok((text, _)) if not_called(virsh)?.is_none() => said.push(format!("libvirt {text} calls it")),
-        Ok((text, _)) => {
-            let daemons = reload();
-            if let Some(reason) = still_not_called(virsh)? {
-                return Err(InstallError::NotCalled(reason));
-            }
-            said.push(format!("libvirt {text} calls it, after {daemons} was told to look for hooks"));
-        }
-        Err(error) => {
-            said.push(format!("libvirt's daemon does not run ({error}): it finds the hook when it starts"));
-        }
+    let Some(version) = version else {
+        said.push("nothing was proven: libvirt's daemon does not run. It finds the hook when it starts; call this again then".to_owned());
+        return Ok(said);
+    };
+    if not_called(virsh)?.is_none() {
+        said.push(format!("libvirt {version} calls it"));
+        return Ok(said);
     }
+    let daemons = reload();
+    if let Some(reason) = still_not_called(virsh)? {
+        return Err(InstallError::NotCalled(reason));
+    }
+    said.push(format!("libvirt {version} calls it, after {daemons} was told to look for hooks"));
     Ok(said)
 }
 
-/// Takes everything away again.
-pub fn uninstall() -> Result<Vec<String>, InstallError> {
+/// Who else than root can change a program that libvirt calls as root.
+pub fn is_open_to_others(nicdock: &Path) -> Option<String> {
+    nicdock.ancestors().find_map(|path| {
+        let found = path.metadata().ok()?;
+        let sticky = found.is_dir() && found.mode() & 0o1000 != 0;
+        let by_others = found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && found.gid() != 0;
+        if found.uid() != 0 {
+            Some(format!("{} belongs to user {}", path.display(), found.uid()))
+        } else if by_others && !sticky {
+            Some(format!("{} can be written by others (mode {:o})", path.display(), found.mode() & 0o7777))
+        } else {
+            None
+        }
+    })
+}
+
+/// Takes everything away again. Says what, and which domains that leaves without nicdock.
+pub fn uninstall(virsh: &Virsh) -> Result<Vec<String>, InstallError> {
     let hook = Path::new(HOOK);
     let mut said = Vec::new();
     if hook.exists() {
@@ -94,8 +135,9 @@ pub fn uninstall() -> Result<Vec<String>, InstallError> {
         fs::remove_file(hook).map_err(at(hook))?;
         said.push(format!("removed {HOOK}"));
     }
+    let _ = fs::remove_file(aside(hook, Path::new(HOOKS)));
     // Only if nothing else is in them.
-    for folder in [hook.parent(), hook.parent().and_then(Path::parent)].into_iter().flatten() {
+    for folder in [hook.parent(), Some(Path::new(HOOKS))].into_iter().flatten() {
         let _ = fs::remove_dir(folder);
     }
     let folder = Path::new(FOLDER);
@@ -108,6 +150,14 @@ pub fn uninstall() -> Result<Vec<String>, InstallError> {
         }
     }
     let _ = fs::remove_dir(folder);
+    for name in virsh.domains().unwrap_or_default() {
+        let wants = |xml: String| matches!(super::said(&xml), Ok(super::Said::Nics(_)));
+        if virsh.definition(&name).is_ok_and(wants) {
+            said.push(format!(
+                "domain {name} names NICs and does not start without nicdock any more; if it runs, the next nicdock command after its end gives them back"
+            ));
+        }
+    }
     Ok(said)
 }
 
@@ -115,17 +165,26 @@ fn is_ours(hook: &Path) -> bool {
     fs::read_to_string(hook).is_ok_and(|text| text.contains(MARK))
 }
 
-/// A whole new file in the place of an old one, which may be running.
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
-    let failed = at(path);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(&failed)?;
-    }
-    // Hidden: libvirt calls whatever else can be executed in the folder of hooks.
-    let aside = path.with_file_name(format!(".{}", path.file_name().unwrap_or_default().display()));
-    fs::write(&aside, content).map_err(&failed)?;
-    fs::set_permissions(&aside, fs::Permissions::from_mode(mode)).map_err(&failed)?;
-    fs::rename(&aside, path).map_err(&failed)
+/// A whole new file in the place of an old one, which may be running. It is made in `folder`: whatever can be executed in that of hooks libvirt calls.
+fn write(path: &Path, folder: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
+    let aside = aside(path, folder);
+    let _ = fs::remove_file(&aside);
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&aside)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.sync_all()
+        })
+        .map_err(at(&aside))?;
+    fs::rename(&aside, path).map_err(at(path))
+}
+
+fn aside(path: &Path, folder: &Path) -> PathBuf {
+    folder.join(format!(".{}", path.file_name().unwrap_or_default().display()))
 }
 
 /// For sh(1).
@@ -135,12 +194,15 @@ fn quoted(word: &str) -> String {
 
 /// The daemon's, not virsh's own.
 fn version(virsh: &Virsh) -> Result<(String, (u32, u32)), VirshError> {
-    let said = virsh.run(&["version", "--daemon"], "")?;
+    Ok(parsed(&virsh.run(&["version", "--daemon"], "")?))
+}
+
+fn parsed(said: &str) -> (String, (u32, u32)) {
     let line = said.lines().find_map(|line| line.strip_prefix("Running against daemon:"));
     let text = line.unwrap_or_default().trim().to_owned();
     let mut numbers = text.split('.').map_while(|part| part.parse().ok());
     let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    Ok((text, number))
+    (text, number)
 }
 
 /// A domain that the hook refuses with a word that nobody else knows; nothing of it ever runs, since its root has no program. `Some`: what was said
@@ -198,5 +260,62 @@ fn still_not_called(virsh: &Virsh) -> Result<Option<String>, InstallError> {
             return Ok(said);
         }
         std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_as_numbers() {
+        assert_eq!(
+            parsed("Using library: libvirt 9.0.0\nRunning against daemon: 10.0.0\n"),
+            ("10.0.0".to_owned(), (10, 0))
+        );
+        assert_eq!(parsed("nothing"), (String::new(), (0, 0)));
+    }
+
+    /// The hook with a program that is not there, or is sh(1)'s `echo`. Gives its exit status and what it says.
+    fn called(program: &Path, operation: &str, xml: &str) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hook");
+        fs::write(&path, script(program)).unwrap();
+        let mut command = Command::new("sh");
+        command.arg(&path).args(["-x name", operation, "begin", "-"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(xml.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn without_nicdock_only_domains_that_want_a_nic_are_refused() {
+        let gone = Path::new("/no/such 'nicdock");
+        let wants = format!("<domain><n:nics xmlns:n='{NAMESPACE}'/></domain>");
+        for operation in ["prepare", "start", "started", "stopped", "release", "reconnect"] {
+            assert_eq!(called(gone, operation, "<domain/>"), (Some(0), String::new()), "{operation}");
+        }
+        let (status, said) = called(gone, "prepare", &wants);
+        assert!(status == Some(125) && said.contains("/no/such 'nicdock is not there"), "{said}");
+        assert_eq!(called(gone, "reconnect", &wants).0, Some(0));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_option_is_none() {
+        let (status, said) = called(Path::new("/bin/echo"), "prepare", "");
+        assert_eq!((status, said.as_str()), (Some(0), "libvirt hook -- -x name prepare begin -\n"));
+    }
+
+    #[test]
+    fn a_program_that_a_user_could_change_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(is_open_to_others(folder.path()).is_some());
+        assert_eq!(is_open_to_others(Path::new("/proc/version")), None);
     }
 }

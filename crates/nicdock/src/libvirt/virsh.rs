@@ -12,7 +12,9 @@ pub struct Virsh {
 pub enum VirshError {
     #[error("virsh cannot be executed: {0}; it is in libvirt-clients")]
     Absent(io::Error),
-    #[error("virsh {0}: {1}")]
+    #[error("libvirt's daemon does not run")]
+    NoDaemon,
+    #[error("virsh {0}: {1}{advice}", advice = advice(.1))]
     Failed(String, String),
 }
 
@@ -32,7 +34,20 @@ impl Virsh {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(VirshError::Failed(arguments.join(" "), text(&output.stderr)))
+        let said = text(&output.stderr);
+        // src/rpc/virnetsocket.c, `virNetSocketNewConnectUNIX()`.
+        if said.contains("Failed to connect socket to")
+            && (said.contains("No such file") || said.contains("refused"))
+        {
+            return Err(VirshError::NoDaemon);
+        }
+        Err(VirshError::Failed(arguments.join(" "), said))
+    }
+
+    /// The names of all.
+    pub fn domains(&self) -> Result<Vec<String>, VirshError> {
+        let list = self.run(&["list", "--all", "--name"], "")?;
+        Ok(list.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
     /// A domain as it is defined.
@@ -52,5 +67,13 @@ impl Virsh {
             || VirshError::Failed(format!("domid {domain}"), "it does not run: virsh start it".to_owned());
         let controller = id.parse().map_err(|_| none())?;
         Ok((controller, self.run(&["domname", &id], "")?.trim().to_owned()))
+    }
+}
+
+fn advice(said: &str) -> &'static str {
+    if said.contains("no connection driver") {
+        "; libvirt's driver for LXC is a package of its own in some distributions (libvirt-daemon-driver-lxc)"
+    } else {
+        ""
     }
 }

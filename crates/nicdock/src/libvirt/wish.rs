@@ -19,7 +19,6 @@ pub struct Wish {
     pub view: Profile,
     /// Capabilities and mounts are the domain's own affair.
     pub keep_privileges: bool,
-    pub accept_netlink: bool,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub enum WishError {
 }
 
 /// Of every version: one that is not known is refused, not passed over.
-const EVERY_VERSION: &str = "https://nicdock.dev/libvirt/";
+pub const EVERY_VERSION: &str = "https://nicdock.dev/libvirt/";
 
 /// nicdock's elements in a domain's metadata.
 pub fn elements<'a, 'd>(domain: Node<'a, 'd>) -> impl Iterator<Item = Node<'a, 'd>> {
@@ -53,7 +52,7 @@ pub fn elements<'a, 'd>(domain: Node<'a, 'd>) -> impl Iterator<Item = Node<'a, '
 impl Wish {
     /// From `nicdock:nics`.
     pub fn read(nics: Node<'_, '_>) -> Result<Self, WishError> {
-        check(nics, "nics", &["memlock", "view", "keep-privileges", "accept-netlink"])?;
+        check(nics, "nics", &["memlock", "view", "keep-privileges"])?;
         let view = |text: &str| match text {
             "nic" => Ok(Profile::Nic),
             "off" => Ok(Profile::Off),
@@ -64,7 +63,6 @@ impl Wish {
             memlock: one(nics, "memlock", Memlock::from_str)?.unwrap_or(Memlock::Unlimited),
             view: one(nics, "view", view)?.unwrap_or(Profile::Nic),
             keep_privileges: flag(nics, "keep-privileges")?,
-            accept_netlink: flag(nics, "accept-netlink")?,
         };
         if wish.nics.is_empty() { Err(WishError::Empty) } else { Ok(wish) }
     }
@@ -81,19 +79,22 @@ impl Wish {
         if self.view == Profile::Off {
             say("view", "off");
         }
-        for (given, name) in
-            [(self.keep_privileges, "keep-privileges"), (self.accept_netlink, "accept-netlink")]
-        {
-            if given {
-                say(name, "yes");
-            }
+        if self.keep_privileges {
+            say("keep-privileges", "yes");
         }
         let nics = self.nics.iter().map(|nic| format!("  {}", element(nic)));
         std::iter::once(open + ">").chain(nics).chain(["</nicdock:nics>".to_owned()]).collect()
     }
 
+    /// As they were asked for.
+    pub fn named(&self) -> String {
+        let selectors = self.nics.iter().flat_map(|nic| &nic.selectors);
+        selectors.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
     pub fn terms(&self) -> Terms {
-        Terms::of_start(self.view, self.accept_netlink, self.keep_privileges)
+        // The gate's filter refuses it in any case.
+        Terms::of_start(self.view, false, self.keep_privileges)
     }
 }
 

@@ -90,7 +90,7 @@ pub fn killed_at_any_step(
         .into_iter()
         .filter(|point| point.split_once('.').is_some_and(|(_, moment)| moment == "begun"))
         .collect();
-    for point in ["reserve.begun", "attach.begun", "fetch_netdev.begun", "free.begun"] {
+    for point in ["reserve.begun", "attach.begun", "restore_netdev.begun", "free.begun"] {
         expect(all.iter().any(|found| found == point), format!("{point} is not in {all:?}"))?;
     }
     let mut refused = 0;

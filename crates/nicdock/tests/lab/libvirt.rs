@@ -204,6 +204,7 @@ fn not_closed(lab: &Lab) -> Result<(), Failed> {
     let argument = |word: &str| format!("<initarg>{word}</initarg>");
     let filter = argument("--seccomp") + "\n    " + &argument("/usr/libexec/nicdock/libvirt/whole.bpf");
     let gate = "<init>/usr/libexec/nicdock/libvirt/nicdock-gate</init>";
+    let by_hand = by_hand(Some("eth3")) + "</devices>";
     let changed = |changes: &[(&str, &str)]| -> Result<String, Failed> {
         changes.iter().try_fold(xml.clone(), |xml, (from, to)| {
             expect(xml.contains(from), format!("{from} is not in {xml}"))?;
@@ -217,6 +218,7 @@ fn not_closed(lab: &Lab) -> Result<(), Failed> {
         (&[("libvirt/1", "libvirt/2")], "libvirt/2"),
         (&[("select=", "which=")], "which"),
         (&[("<privnet/>", "")], "network namespace"),
+        (&[("</devices>", &by_hand[..])], "nicdock libvirt adopt"),
     ] {
         container.define_xml(&changed(changes)?)?;
         let said = container.refused()?;
@@ -338,7 +340,7 @@ fn plain(lab: &Lab) -> Result<(), Failed> {
             succeed(&["libvirt", "install"])?;
         }
         container.start()?;
-        seen.push(container.eventually_inside(LOOK)?);
+        seen.push(container.inside(LOOK)?);
         if hooked {
             // It has libvirt's own capabilities, and nothing closes RDMA netlink where there is no BPF hook.
             let accepted = if lab.cgroup == "v1" { &["--accept-netlink"][..] } else { &[] };

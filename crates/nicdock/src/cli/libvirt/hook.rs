@@ -3,12 +3,12 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use super::super::attach::{choose, give, still_open};
+use super::super::attach::{choose, give, open_sockets, still_open};
 use super::super::host::Known;
 use super::super::{FAILURE, Failure, reconcile};
 use crate::attach::Target;
 use crate::launch::{self, Recovered};
-use crate::lease::{Ledger, State};
+use crate::lease::{LeaseError, Ledger, State};
 use crate::libvirt::{self, Domain, Gate, Said, Wish};
 use crate::plan;
 use crate::request::NicRequest;
@@ -18,14 +18,20 @@ use crate::say::notice;
 const END: Duration = Duration::from_secs(10);
 
 pub fn called(name: &str, operation: &str) -> Result<u8, Failure> {
+    // Of the others an error would end containers that run (`virLXCProcessReconnectDomain()`, src/lxc/lxc_process.c).
+    if !matches!(operation, "prepare" | "started" | "stopped" | "release") {
+        return Ok(0);
+    }
     let mut xml = String::new();
-    std::io::stdin().read_to_string(&mut xml)?;
+    std::io::stdin()
+        .read_to_string(&mut xml)
+        .map_err(|error| format!("domain {name}: reading its XML: {error}"))?;
     let said = libvirt::said(&xml);
     if matches!(operation, "stopped" | "release") {
         // Its metadata may have been changed while it ran; nobody waits for what may be another engine's container.
         return ended(name, if matches!(said, Ok(Said::Nics(_))) { END } else { Duration::ZERO });
     }
-    match (operation, said?) {
+    match (operation, said.map_err(|error| format!("domain {name}: {error}"))?) {
         (_, Said::Proof(word)) => return Err(libvirt::proof(&word).into()),
         ("prepare", Said::Nics(domain)) => possible(&domain)?,
         ("started", Said::Nics(domain)) => started(&domain)?,
@@ -51,9 +57,20 @@ fn possible(domain: &Domain) -> Result<(), Failure> {
         )
         .into());
     }
+    if let Some(device) = &domain.by_hand {
+        return Err(format!(
+            "domain {} has <hostdev mode='capabilities'> for {device} beside NICs of nicdock's: nicdock would not take that back. nicdock libvirt adopt takes it over",
+            domain.name
+        )
+        .into());
+    }
+    libvirt::look_at_root(&domain.name, domain.root.as_deref(), domain.root_user)?;
     let ledger = Ledger::of_machine();
     reconcile::give_back_stale(&ledger)?;
     let known = Known::read(None)?;
+    if known.leases.iter().any(|lease| lease.holder(&domain.name).is_some()) {
+        return Err(LeaseError::Name(domain.name.clone()).into());
+    }
     for nic in &domain.wish.nics {
         choose(&known, nic, &domain.name)?;
     }
@@ -64,6 +81,7 @@ fn possible(domain: &Domain) -> Result<(), Failure> {
 fn started(domain: &Domain) -> Result<(), Failure> {
     let controller = domain.controller.ok_or("libvirt does not say the domain's controller")?;
     let gate = Gate::of_controller(controller)?;
+    gate.is_first()?;
     gate.limit(domain.wish.memlock)?;
     for (at, nic) in domain.wish.nics.iter().enumerate() {
         one(domain, &gate, nic, at == 0)?;
@@ -82,10 +100,7 @@ fn one(domain: &Domain, gate: &Gate, nic: &NicRequest, first: bool) -> Result<()
 
 /// Whether the gate has closed what it was told to.
 fn as_promised(target: &Target, wish: &Wish) -> Result<(), Failure> {
-    if wish.keep_privileges {
-        return Ok(());
-    }
-    let open = still_open(target, wish.memlock)?;
+    let open = if wish.keep_privileges { open_sockets(target)? } else { still_open(target, wish.memlock)? };
     if open.is_empty() {
         return Ok(());
     }
@@ -103,7 +118,9 @@ fn ended(name: &str, wait: Duration) -> Result<u8, Failure> {
     let begin = Instant::now();
     let lives = || -> Result<bool, Failure> {
         let leases = ledger.readable()?;
-        Ok(leases.iter().any(|lease| lease.holder(name).is_some() && lease.state() == State::Held))
+        Ok(leases.iter().any(|lease| {
+            lease.was_attached() && lease.holder(name).is_some() && lease.state() == State::Held
+        }))
     };
     while begin.elapsed() < wait && lives()? {
         std::thread::sleep(Duration::from_millis(20));

@@ -17,9 +17,13 @@ pub fn compile(profile: &Value, more: &[ScmpArch]) -> io::Result<Vec<u8>> {
         filter.add_arch(*architecture).map_err(io::Error::other)?;
     }
     for rule in profile["syscalls"].as_array().into_iter().flatten() {
-        let action = errno(&rule["errnoRet"]).map_or(ScmpAction::Allow, ScmpAction::Errno);
+        let action = match (rule["action"].as_str(), errno(&rule["errnoRet"])) {
+            (Some("SCMP_ACT_ALLOW"), None) => ScmpAction::Allow,
+            (Some("SCMP_ACT_ERRNO"), Some(errno)) => ScmpAction::Errno(errno),
+            _ => return Err(unknown(rule)),
+        };
         let comparisons: Vec<ScmpArgCompare> =
-            rule["args"].as_array().into_iter().flatten().map(comparison).collect();
+            rule["args"].as_array().into_iter().flatten().map(comparison).collect::<io::Result<_>>()?;
         for name in rule["names"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             // libcontainer passes over names that libseccomp does not know, too.
             if let Ok(call) = ScmpSyscall::from_name(name) {
@@ -36,11 +40,18 @@ pub fn compile(profile: &Value, more: &[ScmpArch]) -> io::Result<Vec<u8>> {
 }
 
 /// As libcontainer reads it: for a masked comparison the value is the datum and `valueTwo` the mask.
-fn comparison(arg: &Value) -> ScmpArgCompare {
-    let number = |field: &str| arg[field].as_u64().unwrap_or_default();
+fn comparison(arg: &Value) -> io::Result<ScmpArgCompare> {
+    let number = |field: &str| arg[field].as_u64().ok_or_else(|| unknown(arg));
     let op = match arg["op"].as_str() {
-        Some("SCMP_CMP_MASKED_EQ") => ScmpCompareOp::MaskedEqual(number("valueTwo")),
-        _ => ScmpCompareOp::Equal,
+        Some("SCMP_CMP_MASKED_EQ") => ScmpCompareOp::MaskedEqual(number("valueTwo")?),
+        Some("SCMP_CMP_EQ") => ScmpCompareOp::Equal,
+        _ => return Err(unknown(arg)),
     };
-    ScmpArgCompare::new(u32::try_from(number("index")).unwrap_or_default(), op, number("value"))
+    let index = u32::try_from(number("index")?).map_err(|_| unknown(arg))?;
+    Ok(ScmpArgCompare::new(index, op, number("value")?))
+}
+
+/// What is not known is no rule that may be left out.
+fn unknown(what: &Value) -> io::Error {
+    io::Error::other(format!("a seccomp rule with {what}"))
 }

@@ -1,4 +1,5 @@
-//! `/sys/fs/cgroup` as the container's cgroup namespace has it: its own groups and those below, read-only.
+//! `/sys/fs/cgroup` as the container's cgroup namespace has it: its own groups and those below, read-only. That of version 2 is writable
+//! where the container's own mount was, as systemd inside needs it (it makes groups for its services).
 //!
 //! Each is a copy of the group's folder in the host's mount. A fresh mount would show the root of every hierarchy that the
 //! container joined after its cgroup namespace was made.
@@ -8,11 +9,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::mount::MountAttrFlags;
+
 use super::compose::RESTRICTED;
 use super::empty::Empty;
 use crate::closing::Closing;
 use crate::kernel::membership::{self, Membership};
-use crate::kernel::mount;
+use crate::kernel::{mount, mountinfo};
 
 /// Files that name NICs of others: those of the controller `rdma` list every RDMA device (kernel/cgroup/rdma.c), that of
 /// `net_prio` every netdev of the first network namespace (net/core/netprio_cgroup.c, `read_priomap`).
@@ -32,10 +35,13 @@ impl Hierarchy {
     pub fn of_process(pid: u32) -> io::Result<Vec<Self>> {
         let mount = Path::new("/sys/fs/cgroup");
         let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let writable = writes_its_own(&fs::read(format!("/proc/{pid}/mountinfo"))?);
         let groups = groups(&list).into_iter().filter(|(folder, _)| mount.join(folder).exists());
         let open = |(folder, group): (String, Membership)| {
             let copy = mount::copy(mount::open_host_path(&group.below(&mount.join(&folder)))?, "")?;
-            mount::restrict(copy.as_fd(), RESTRICTED)?;
+            let keeps = folder.is_empty() && writable;
+            let lifted = if keeps { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() };
+            mount::restrict(copy.as_fd(), RESTRICTED.difference(lifted))?;
             Ok(Self { folder, group: copy })
         };
         groups.map(open).collect()
@@ -55,6 +61,13 @@ impl Hierarchy {
         }
         Ok(())
     }
+}
+
+/// Whether the process with this mountinfo has its groups of version 2 mounted so that they can be written.
+fn writes_its_own(mountinfo: &[u8]) -> bool {
+    let last =
+        mountinfo::parse(mountinfo).filter(|mounted| mounted.point == Path::new("/sys/fs/cgroup")).last();
+    last.is_some_and(|mounted| mounted.kind == "cgroup2" && !mounted.read_only)
 }
 
 /// Folders below /sys/fs/cgroup with the group in each.
@@ -83,5 +96,14 @@ mod tests {
             [("cpu,cpuacct".into(), "/a"), ("unified".into(), "/b")]
         );
         assert_eq!(found("0::/b:c\n"), [(String::new(), "/b:c")]);
+    }
+
+    #[test]
+    fn groups_are_writable_where_the_last_mount_of_them_is() {
+        let line = |flags, kind| format!("1 2 0:5 / /sys/fs/cgroup {flags} - {kind} none rw\n");
+        let mounted = |lines: &[String]| writes_its_own(lines.concat().as_bytes());
+        assert!(mounted(&[line("ro", "tmpfs"), line("rw,nosuid", "cgroup2")]));
+        assert!(!mounted(&[line("rw", "cgroup2"), line("ro,nosuid", "cgroup2")]));
+        assert!(!mounted(&[line("rw", "tmpfs")]) && !mounted(&[]));
     }
 }

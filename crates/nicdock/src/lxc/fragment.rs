@@ -45,10 +45,13 @@ impl Fragment<'_> {
                 .iter()
                 .map(|name| name.trim_start_matches("CAP_").to_ascii_lowercase())
                 .collect();
-            // An empty value forgets what was set before; nothing but /proc, since nicdock composes /sys; no terminals for logins.
+            // An empty value forgets what was set before; nothing but /proc, since nicdock composes /sys; no terminals for logins. The hook of
+            // lxcfs, where that runs, ends the start if it finds no folder for /sys/devices/system/cpu to mount on.
             let _ = write!(
                 text,
-                "lxc.no_new_privs = 1\nlxc.cap.drop =\nlxc.cap.keep =\nlxc.cap.keep = {}\nlxc.mount.auto =\nlxc.mount.auto = proc:rw\nlxc.tty.max = 0\n",
+                "lxc.no_new_privs = 1\nlxc.cap.drop =\nlxc.cap.keep =\nlxc.cap.keep = {}\nlxc.mount.auto =\nlxc.mount.auto = proc:rw\n\
+                 lxc.mount.entry = tmpfs sys tmpfs nosuid,nodev,noexec,size=64k,create=dir 0 0\n\
+                 lxc.mount.entry = tmpfs sys/devices/system/cpu tmpfs ro,nosuid,nodev,noexec,size=4k,create=dir 0 0\nlxc.tty.max = 0\n",
                 kept.join(" ")
             );
         }

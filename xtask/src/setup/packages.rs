@@ -52,6 +52,8 @@ pub const PACKAGES: &[Package] = &[
     package("ucx-utils", "ucx_info: what UCX offers there"),
     package("openmpi-bin", "mpirun and ompi_info: a program of two ranks runs there"),
     package("lxc", "LXC: nicdock gives its containers NICs"),
+    package("lxd", "LXD, which stands on LXC: the same with its containers; lxcfs comes with it"),
+    package("lxd-client", "lxc, its command"),
     package("libvirt-daemon", "libvirt: nicdock gives its containers NICs"),
     package("libvirt-daemon-driver-lxc", "its containers"),
     package("libvirt-clients", "virsh, to start them"),

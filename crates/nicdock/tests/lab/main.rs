@@ -22,6 +22,7 @@ mod libvirt;
 mod lifecycle;
 mod longevity;
 mod lxc;
+mod lxd;
 mod monitor;
 mod nicdock;
 mod page;
@@ -123,6 +124,7 @@ fn main() -> std::process::ExitCode {
             longevity::TESTS,
             libvirt::TESTS,
             lxc::TESTS,
+            lxd::TESTS,
             probing::TESTS,
             programs::TESTS,
             refusal::TESTS,

@@ -4,16 +4,14 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use libtest_mimic::Failed;
-use nicdock_audit::Verdict;
-use nicdock_audit::report::Report;
 
-use crate::killed::kills;
-use crate::nicdock::{eventually, expect, nicdock, succeed};
+use crate::engine::{free, open, report, rxe1};
+use crate::nicdock::{eventually, expect, succeed};
 use crate::probing::binary;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] =
-    &[("a_container_of_lxd_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, kills)];
+    &[("a_container_of_lxd_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, Lab::is_first)];
 
 const PATH: &str = "/tmp/lxd";
 /// What they mount, and leave mounted.
@@ -135,14 +133,8 @@ fn has_rxe1(name: &str, lab: &Lab) -> Result<String, Failed> {
     Ok(pid.ok_or_else(|| leases.clone())?.0.to_owned())
 }
 
-fn is_back() -> Result<(), Failed> {
-    let leases = succeed(&["leases"])?;
-    expect(leases.contains("No NIC is leased"), leases)
-}
-
 fn lifecycle(lab: &Lab) -> Result<(), Failed> {
-    let nic: &[&str] =
-        if lab.moves_soft_roce() { &["--nic", "rxe1"] } else { &["--nic", "rxe1", "--netdev", "keep"] };
+    let nic = &rxe1(lab);
     let _lxd = Lxd::start()?;
     make("mpi", false, nic, &[])?;
     lxc(&["start", "mpi"])?;
@@ -151,7 +143,7 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
     expect(!map.contains("4294967295"), map)?;
     is_closed(&pid)?;
     lxc(&["stop", "--force", "mpi"])?;
-    is_back()?;
+    free()?;
     make("other", true, nic, &["--keep-privileges"])?;
     lxc(&["start", "other"])?;
     has_rxe1("other", lab)?;
@@ -166,19 +158,15 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
     told.map_err(|error| format!("{}; {}", error.message().unwrap_or_default(), said()))?;
     has_rxe1("other", lab)?;
     lxc(&["stop", "--force", "other"])?;
-    is_back()
+    free()
 }
 
-/// The audit finds what LXC leaves open in its own containers, and the node for FUSE that LXD gives each of its own; nothing of the fabric.
+/// The audit finds the node for FUSE that LXD gives each of its own, and nothing of the fabric.
 fn is_closed(pid: &str) -> Result<(), Failed> {
-    let output = nicdock(&["audit", "--json", "--pid", pid]);
-    let report: Report = serde_json::from_slice(&output.stdout)?;
-    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
-    let mut lines: Vec<String> = open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect();
+    let report = report(&["audit", "--json", "--pid", pid])?;
+    let mut lines = open(&report);
     println!("audit: {} of {} open in a container of LXD: {lines:?}", lines.len(), report.probes.len());
-    lines.retain(|line| {
-        !line.starts_with("i386.entry:") && line != "device.listing: /dev has 1 more nodes: fuse"
-    });
+    lines.retain(|line| line != "device.listing: /dev has 1 more nodes: fuse");
     expect(lines.is_empty(), lines.join("\n"))?;
     expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))
 }

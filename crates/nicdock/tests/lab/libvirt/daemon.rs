@@ -54,17 +54,18 @@ impl Daemon {
         eventually("libvirtd ends", || !Path::new(&format!("/proc/{pid}")).exists())
     }
 
-    /// virsh. libvirt 9.0 learns of a container's end twice, from a command and from its monitor, and cleans up at once (src/lxc/lxc_process.c); that
-    /// rarely ends it, with any hook or none. It is started again then, and asked once more.
+    /// virsh. libvirt 9.0 learns of a container's end twice, from a command and from its monitor, and handles both at once (src/lxc/lxc_process.c): rarely its
+    /// daemon ends by that, whatever hooks there are. It is started again then, and asked once more.
     pub fn call(&self, args: &[&str]) -> Result<Output, Failed> {
         let mut command = Command::new("timeout");
         command.args(["60", "virsh", "-q", "-c", self.uri]).args(args).stdin(Stdio::null());
         let output = command.output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        if self.runs() || !said.contains("end of file") && !said.contains("Failed to connect socket") {
+        if !said.contains("end of file") && !said.contains("Failed to connect socket") {
             return Ok(output);
         }
-        println!("libvirtd ended by itself, before the end of virsh {args:?}, and is started again");
+        println!("libvirtd ends by itself, in virsh {args:?} or before, and is started again");
+        eventually("it ends", || !self.runs())?;
         self.begin()?;
         Ok(command.output()?)
     }

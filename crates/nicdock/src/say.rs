@@ -4,9 +4,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// A line on standard error, with the program's name before it.
+/// A line on standard error, with the program's name before it; in one piece, as engines log what they read at once.
 pub fn notice(line: impl Display) {
-    let _ = writeln!(io::stderr(), "nicdock: {line}");
+    let _ = io::stderr().write_all(format!("nicdock: {line}\n").as_bytes());
 }
 
 /// The answer to a command, on standard output. A reader that has seen enough (`nicdock ls | head`) is no error.

@@ -207,7 +207,7 @@ fn tell_caller(error: &str) {
         rustix::process::pidfd_getfd(pidfd, 2, rustix::process::PidfdGetfdFlags::empty()).ok()
     });
     if let Some(stderr) = stderr {
-        let _ = writeln!(std::fs::File::from(stderr), "nicdock: {error}");
+        let _ = std::fs::File::from(stderr).write_all(format!("nicdock: {error}\n").as_bytes());
     }
 }
 

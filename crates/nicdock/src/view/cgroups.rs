@@ -1,5 +1,5 @@
 //! `/sys/fs/cgroup` as the container's cgroup namespace has it: its own groups and those below, read-only. That of version 2 is writable
-//! where the container's own mount was, as systemd inside needs it (it makes groups for its services).
+//! where the container's own mount was, and its root could mount it anyway, as systemd inside needs it (it makes groups for its services).
 //!
 //! Each is a copy of the group's folder in the host's mount. A fresh mount would show the root of every hierarchy that the
 //! container joined after its cgroup namespace was made.
@@ -35,7 +35,8 @@ impl Hierarchy {
     pub fn of_process(pid: u32) -> io::Result<Vec<Self>> {
         let mount = Path::new("/sys/fs/cgroup");
         let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-        let writable = writes_its_own(&fs::read(format!("/proc/{pid}/mountinfo"))?);
+        let writable = may_mount(&fs::read_to_string(format!("/proc/{pid}/status"))?)
+            && writes_its_own(&fs::read(format!("/proc/{pid}/mountinfo"))?);
         let groups = groups(&list).into_iter().filter(|(folder, _)| mount.join(folder).exists());
         let open = |(folder, group): (String, Membership)| {
             let copy = mount::copy(mount::open_host_path(&group.below(&mount.join(&folder)))?, "")?;
@@ -61,6 +62,12 @@ impl Hierarchy {
         }
         Ok(())
     }
+}
+
+/// Whether the process with this proc_pid_status(5), or one that comes of it, has CAP_SYS_ADMIN (include/uapi/linux/capability.h).
+fn may_mount(status: &str) -> bool {
+    let bounds = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    bounds.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set >> 21 & 1 == 1)
 }
 
 /// Whether the process with this mountinfo has its groups of version 2 mounted so that they can be written.
@@ -96,6 +103,12 @@ mod tests {
             [("cpu,cpuacct".into(), "/a"), ("unified".into(), "/b")]
         );
         assert_eq!(found("0::/b:c\n"), [(String::new(), "/b:c")]);
+    }
+
+    #[test]
+    fn who_may_mount_is_read_from_the_bounding_set() {
+        assert!(may_mount("CapEff:\t0\nCapBnd:\t000001ffffffffff\n") && may_mount("CapBnd:\t200000\n"));
+        assert!(!may_mount("CapBnd:\t00000000800405fb\nCapEff:\t200000\n") && !may_mount(""));
     }
 
     #[test]

@@ -190,6 +190,7 @@ fn told(_: &Lab) -> Result<(), Failed> {
     let _daemon = Daemon::start()?;
     let undo = [
         "virsh -c lxc:///system destroy mpi",
+        "virsh -c lxc:///system undefine mpi",
         "umount /srv/mpi",
         "nicdock libvirt uninstall",
         "pkill -x ibv_rc_pingpong",

@@ -5,8 +5,8 @@
 //! netdev, the RDMA device) is below them and live.
 
 /// What identifies a device and says where in the machine it is: read by hwloc (`topology-linux.c`), UCX (`ucs_topo`), NCCL
-/// (`topo.cc`), rdma-core (`verbs_match_ent`), Open MPI. None names another device.
-pub const FILES: [&str; 27] = [
+/// (`topo.cc`), rdma-core (`verbs_match_ent`), Open MPI, and libpci, without which perftest ends. None names another device.
+pub const FILES: [&str; 29] = [
     "class",
     "vendor",
     "device",
@@ -20,6 +20,9 @@ pub const FILES: [&str; 27] = [
     "current_link_width",
     "max_link_speed",
     "max_link_width",
+    // A list of address ranges, which everybody may read, and a number (libpci, lib/sysfs.c, `sysfs_scan()`)
+    "resource",
+    "irq",
     "modalias",
     "uevent",
     "enable",
@@ -42,7 +45,7 @@ pub const FILES: [&str; 27] = [
 pub const BRIDGE_FILES: [&str; 3] = ["config", "secondary_bus_number", "subordinate_bus_number"];
 
 /// What a function itself is worked by; shown on request only, read-only, and live.
-pub const REGISTERS: [&str; 3] = ["config", "rom", "resource"];
+pub const REGISTERS: [&str; 2] = ["config", "rom"];
 
 /// Whether `name` is one of a function's register files: `resource0`, `resource4_wc`, …
 pub fn is_register(name: &str) -> bool {
@@ -61,7 +64,7 @@ mod tests {
 
     #[test]
     fn nothing_that_works_a_function_is_copied() {
-        let worked_by = ["remove", "rescan", "reset", "driver_override", "sriov_numvfs", "rom", "resource"];
+        let worked_by = ["remove", "rescan", "reset", "driver_override", "sriov_numvfs", "rom", "resource0"];
         assert!(worked_by.iter().all(|name| !FILES.contains(name)));
         assert!(is_register("resource4_wc") && is_register("config") && !is_register("resource_alignment"));
     }

@@ -21,6 +21,9 @@ pub const TESTS: &[Test] = &[
     ),
     ("ompi_info_says_what_it_says_on_the_host", ompi_info, Lab::is_first),
     ("mpirun_runs_a_program_of_two_ranks", mpirun, Lab::is_first_of_its_kernel),
+    ("perftest_measures_between_a_container_and_the_host", perftest, |lab| {
+        lab.is_first_of_its_kernel() && lab.moves_soft_roce()
+    }),
 ];
 
 const RXE1: [&str; 4] = ["--nic", "rxe1", "--netdev", "keep"];
@@ -177,4 +180,19 @@ fn mpirun(_: &Lab) -> Result<(), Failed> {
     // An ordinary user's program too, as jobs are.
     let words = ["mpirun", "--oversubscribe", "-np", "2", &this, "--probe", "mpi"];
     same(expected, &sorted(&inside(&[&RXE1[..], &["--user", "1000"]].concat(), &words)?))
+}
+
+/// perftest asks libpci, which ends a program that finds a function without its list of resources.
+fn perftest(_: &Lab) -> Result<(), Failed> {
+    let server = ["ib_send_lat", "-d", "rxe1", "-x", "1", "-n", "20", "-s", "64"];
+    let options = ["run", "--host-root", "--nic", "rxe1", "--ip", "10.77.1.2/24", "--"];
+    let container =
+        command(&[&options[..], &server].concat()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let client = "for i in 1 2 3 4 5 6 7 8; do sleep 1; ib_send_lat -d rxe0 -x 1 -n 20 -s 64 10.77.1.2 && exit 0; done; exit 1";
+    let host = on_host(&["sh", "-c", client]);
+    let inside = text(&server, &container.wait_with_output()?)?;
+    for text in [host?, inside] {
+        expect(text.contains("t_typical") && text.contains("\n 64 "), text)?;
+    }
+    Ok(())
 }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Family, Memlock, NicRequest, RdmaLimits, Request, Root, User, Volume};
+use crate::request::{Family, Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, User, Volume};
 use crate::view::Profile;
 
 /// What is to be done, complete enough to be applied by another process later.
@@ -199,9 +199,7 @@ pub fn taken(
     request: &NicRequest,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Grant>, PlanError> {
-    if let Some(netdev) = &request.netdev_name {
-        check_netdev_name(netdev)?;
-    }
+    check_wish(request)?;
     let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
     if request.take_in_use {
         let notes = nics.iter().flat_map(|nic| {
@@ -212,7 +210,7 @@ pub fn taken(
     related::check(host, facts, &nics)?;
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
-    one_netdev(&grants, request)?;
+    one_netdev(request, grants.iter().map(|grant| grant.netdevs.len()).sum())?;
     Ok(grants)
 }
 
@@ -251,8 +249,16 @@ fn check_netdev_name(name: &str) -> Result<(), PlanError> {
     if valid { Ok(()) } else { Err(PlanError::NetdevName(name.to_owned())) }
 }
 
-fn one_netdev(grants: &[Grant], request: &NicRequest) -> Result<(), PlanError> {
-    let count = grants.iter().map(|g| g.netdevs.len()).sum();
+/// What can be said of a wish on any host.
+pub fn check_wish(request: &NicRequest) -> Result<(), PlanError> {
+    if let Some(netdev) = &request.netdev_name {
+        check_netdev_name(netdev)?;
+    }
+    let moved = |count: usize| if request.netdev == NetdevMode::Keep { 0 } else { count };
+    one_netdev(request, moved(request.selectors.iter().map(|selector| selector.count).sum()))
+}
+
+fn one_netdev(request: &NicRequest, count: usize) -> Result<(), PlanError> {
     let option = match (request.addresses.is_empty(), &request.netdev_name) {
         (false, _) => "--ip",
         (true, Some(_)) => "--as",

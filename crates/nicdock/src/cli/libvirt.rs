@@ -20,7 +20,7 @@ use crate::view::Profile;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock libvirt install\n  nicdock libvirt xml --nic rxe1 --name mpi --rootfs /srv/mpi -- /usr/bin/sleep 1000 > mpi.xml; virsh -c lxc:///system define mpi.xml\n  nicdock libvirt edit mpi --nic kind=usnic,any --ip 10.1.1.2/24 --as fab0\n  virsh -c lxc:///system start mpi\n  nicdock libvirt audit mpi\n\nThe container has the NIC before its program starts, or the program does not start; it goes back when the container ends, however. Domains that\nsay nothing of nicdock are as before. docs/libvirt-lxc.md tells it step by step.\n\nExit status: 0 when it is done; 1 when the audit finds something open; 125 when it is not done; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock libvirt install\n  nicdock libvirt xml --nic rxe1 --name mpi --rootfs /srv/mpi -- /usr/bin/sleep 1000 > mpi.xml\n  virsh -c lxc:///system define mpi.xml\n  nicdock libvirt edit mpi --nic kind=usnic,any --ip 10.1.1.2/24 --as fab0\n  virsh -c lxc:///system start mpi\n  nicdock libvirt audit mpi\n\nThe container has the NIC before its program starts, or the program does not start; it goes back when the container ends, however. Domains that say nothing of nicdock are as before. docs/libvirt-lxc.md tells it step by step.\n\nExit status: 0 when it is done; 1 when the audit finds something open; 125 when it is not done; 2 for a wrong command line."
 )]
 pub struct Options {
     #[command(subcommand)]
@@ -34,7 +34,7 @@ pub struct Options {
 enum Command {
     /// Put the hook and the gate in place, and prove that libvirt calls the hook
     Install,
-    /// Take them away again
+    /// Remove the hook and the gate: domains with NICs of nicdock's do not start then
     Uninstall,
     /// Print a domain that has a NIC
     Xml {
@@ -53,8 +53,9 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Give a domain NICs from its next start on, instead of those that it may have from nicdock
+    /// Give a domain NICs from its next start on, instead of those that it may have from nicdock: what is not said again is gone
     Edit {
+        /// Name, number or UUID
         domain: String,
         #[command(flatten)]
         how: How,
@@ -64,6 +65,7 @@ enum Command {
     },
     /// Take over what a domain has by <hostdev mode='capabilities'>
     Adopt {
+        /// Name, number or UUID
         domain: String,
         #[command(flatten)]
         terms: TermOptions,
@@ -73,6 +75,7 @@ enum Command {
     },
     /// Give a NIC to a domain that runs, until it ends
     Attach {
+        /// Name, number or UUID
         domain: String,
         #[command(flatten)]
         nics: NicOptions,
@@ -80,15 +83,20 @@ enum Command {
         #[arg(long)]
         accept_netlink: bool,
     },
-    /// Take what was given from a domain that runs on
+    /// Take its NICs from a domain that runs on
     Detach {
+        /// Name, number or UUID
         domain: String,
+        /// Wait until no process has the node open, at most so many seconds
+        #[arg(long, value_name = "SECONDS", default_value = "0")]
+        wait: u64,
         /// Take it although a process has the node open
         #[arg(long)]
         force: bool,
     },
     /// Try, as an attacker would, what a domain can reach of NICs that are not its own
     Audit {
+        /// Name, number or UUID
         domain: String,
         /// Machine-readable output
         #[arg(long)]
@@ -126,9 +134,11 @@ impl How {
         let several = request.selectors.len() > 1;
         if several && (!request.addresses.is_empty() || request.netdev_name.is_some()) {
             return Err(
-                "--ip and --as are one NIC's: with more --nic, write them into the domain's metadata".into(),
+                "--ip and --as are one NIC's: say one --nic here, and add a <nicdock:nic select=\"…\" ip=\"…\" as=\"…\"/> for each other with virsh edit"
+                    .into(),
             );
         }
+        plan::check_wish(&request)?;
         let one = |selector: &_| NicRequest { selectors: vec![Clone::clone(selector)], ..request.clone() };
         Ok(wish(&self.terms, request.selectors.iter().map(one).collect()))
     }
@@ -161,7 +171,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             let xml = libvirt::with(&own, &wish)?;
             define(&virsh, domain, &wish, &xml, *dry_run)?;
             if let Ok(Said::Nics(before)) = libvirt::said(&own) {
-                notice(format_args!("it had {} until now", before.wish.named()));
+                notice(format_args!("instead of {}", before.wish.named()));
             }
         }
         Command::Adopt { domain, terms, dry_run } => {
@@ -176,10 +186,10 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             root("attach")?;
             attach(&virsh, domain, &nics.request(), *accept_netlink)?;
         }
-        Command::Detach { domain, force } => {
+        Command::Detach { domain, wait, force } => {
             root("detach")?;
             let (pid, name) = first_process(&virsh, domain)?;
-            let wait = std::time::Duration::ZERO;
+            let wait = std::time::Duration::from_secs(*wait);
             let done = launch::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
             say(&done.done)?;
             done.failed.iter().for_each(notice);
@@ -241,7 +251,12 @@ fn define(virsh: &Virsh, domain: &str, wish: &Wish, xml: &str, dry_run: bool) ->
 fn first_process(virsh: &Virsh, domain: &str) -> Result<(u32, String), Failure> {
     let (controller, name) = virsh.controller(domain)?;
     let pid = libvirt::first_process(controller);
-    Ok((pid.ok_or_else(|| format!("domain {domain}: its container is being made, or ends"))?, name))
+    Ok((
+        pid.ok_or_else(|| {
+            format!("domain {domain}: its container is being made, or ends; try again in a moment")
+        })?,
+        name,
+    ))
 }
 
 fn attach(virsh: &Virsh, domain: &str, wanted: &NicRequest, accept_netlink: bool) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use crate::view::Profile;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock lxc install mpi --nic rxe1\n  lxc-start -n mpi\n  nicdock lxc remove mpi\n  nicdock lxc config --nic kind=usnic,any --ip 10.1.1.2/24 --seccomp /etc/lxc/nicdock.seccomp > /etc/lxc/nicdock.conf\n\nThe container gets the NIC before its program starts, or does not start; it goes back when the container ends, however. Containers that\nhave nothing of it in their configuration are as before. docs/lxc.md tells it step by step.\n\nExit status: 0 when it is done; 125 when it is not; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock lxc install mpi --nic rxe1\n  lxc-start -n mpi\n  nicdock lxc remove mpi\n  nicdock lxc seccomp > /etc/lxc/nicdock.seccomp\n  nicdock lxc config --nic kind=usnic,any --ip 10.1.1.2/24 \\\n      --seccomp /etc/lxc/nicdock.seccomp > /etc/lxc/nicdock.conf\n\nThe container gets the NIC before its program starts, or does not start; it goes back when the container ends, however. Containers that have nothing of it in their configuration are as before. docs/lxc.md tells it step by step.\n\nExit status: 0 when it is done; 125 when it is not; 2 for a wrong command line."
 )]
 pub struct Options {
     #[command(subcommand)]
@@ -47,14 +47,14 @@ enum Command {
         #[arg(long)]
         keep_privileges: bool,
     },
-    /// Put that into a container's configuration
+    /// Give a container NICs from its next start on, instead of those of an earlier install
     Install {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
         how: How,
     },
-    /// Take it out again: the configuration is as it was
+    /// Take nicdock's line out of a container's configuration, which is as it was then
     Remove {
         #[command(flatten)]
         which: Which,
@@ -136,6 +136,7 @@ fn fragment(how: &How, seccomp: Option<&Path>) -> Result<String, Failure> {
             return Err(format!("{}: LXC's configuration cannot hold such a path", path.display()).into());
         }
     }
+    plan::check_wish(&how.nics.request())?;
     let options = how.words().iter().map(|word| quote(word)).collect::<Option<Vec<_>>>();
     let options = options
         .ok_or("an option has a quotation mark or a line's end, which LXC's configuration cannot hold")?;
@@ -247,13 +248,18 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
 /// Whether LXC has made of the configuration what it says; what cannot be said there is done.
 fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
     // LXC makes its filter for other architectures, too, whatever the policy says of them (`parse_config_v2()`, src/lxc/seccomp.c).
-    filters::keep_native(target.process.pid).map_err(|error| {
+    let kept = filters::keep_native(target.process.pid).map_err(|error| {
         let (name, pid) = (&target.name, target.process.pid);
         format!("container {name}: making its first process {pid} refuse other architectures' calls: {error}")
-    })?;
+    });
     if how.terms.keep_privileges {
+        // It may have neither CAP_SYS_ADMIN nor no_new_privs (seccomp(2)).
+        if let Err(error) = kept {
+            notice(format_args!("warning: {error}"));
+        }
         return Ok(());
     }
+    kept?;
     let open = still_open(target, how.terms.memlock)?;
     if open.is_empty() {
         return Ok(());

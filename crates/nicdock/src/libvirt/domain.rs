@@ -27,7 +27,7 @@ pub enum DomainError {
     #[error("it has no <{0}>")]
     Without(&'static str),
     #[error(
-        "it has <hostdev mode='capabilities'> for {0}: libvirt would move that by itself. nicdock libvirt adopt takes it over"
+        "it has <hostdev mode='capabilities'> for {0}: libvirt would move that by itself. nicdock libvirt adopt takes it over, if there is nothing of nicdock's in its <metadata>; else take it out (virsh edit)"
     )]
     ByHand(String),
 }
@@ -200,17 +200,29 @@ pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
     if has("privnet").is_none() {
         lines.push("<privnet/>".to_owned());
     }
-    if let Some(capabilities) = closings.capabilities() {
-        if let Some(own) = has("capabilities") {
-            edits.remove(own);
-        }
-        lines.extend(capabilities);
+    let capabilities = closings.capabilities();
+    if let Some(own) = has("capabilities").filter(|own| capabilities.is_some() || is_ours(*own)) {
+        edits.remove(own);
     }
+    lines.extend(capabilities.into_iter().flatten());
     put(&mut edits, domain, "features", lines);
 
     mounts(domain, FOLDER).for_each(|node| edits.remove(node));
     edits.append(devices, &mounted(FOLDER, FOLDER, true));
     Ok(edits.done())
+}
+
+/// Whether a `<capabilities>` is what was written for a domain that is closed as a whole.
+fn is_ours(own: Node<'_, '_>) -> bool {
+    let written = |node: Node<'_, '_>| {
+        format!("  <{} state='{}'/>", node.tag_name().name(), node.attribute("state").unwrap_or_default())
+    };
+    let mut own: Vec<String> = own.children().filter(Node::is_element).map(written).collect();
+    let mut ours: Vec<String> = Closings::Whole.capabilities().unwrap_or_default();
+    ours.retain(|line| line.contains("state="));
+    own.sort_unstable();
+    ours.sort_unstable();
+    own == ours
 }
 
 /// Lines for a child of the domain that may not be there yet.
@@ -325,6 +337,9 @@ mod tests {
         );
         assert!(with(&own, &wish("rxe1", true)).unwrap().contains("<capabilities policy='allow'/>"));
         assert!(!with(&own, &wish("rxe1", false)).unwrap().contains("policy='allow'"));
+        // What nicdock itself has put there is not its own.
+        let closed = with(&base(), &wish("rxe1", false)).unwrap();
+        assert!(!with(&closed, &wish("rxe1", true)).unwrap().contains("<capabilities"));
     }
 
     #[test]

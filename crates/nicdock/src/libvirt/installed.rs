@@ -67,7 +67,7 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
     let version = match version(virsh) {
         Ok((text, number)) if number < SINCE => return Err(InstallError::Old(text)),
         Ok((text, _)) => Some(text),
-        Err(VirshError::NoDaemon) => None,
+        Err(VirshError::NoDaemon(_)) => None,
         Err(error) => return Err(error.into()),
     };
     let mut said = Vec::new();

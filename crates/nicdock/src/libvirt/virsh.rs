@@ -12,8 +12,12 @@ pub struct Virsh {
 pub enum VirshError {
     #[error("virsh cannot be executed: {0}; it is in libvirt-clients")]
     Absent(io::Error),
-    #[error("libvirt's daemon does not run")]
-    NoDaemon,
+    #[error(
+        "no daemon of libvirt answers at {0}: start it (systemctl start libvirtd, or virtlxcd), or name another with --connect"
+    )]
+    NoDaemon(String),
+    #[error("domain {0} does not run: virsh -c {1} start {0}")]
+    NotRunning(String, String),
     #[error("virsh {0}: {1}{advice}", advice = advice(.1))]
     Failed(String, String),
 }
@@ -39,7 +43,7 @@ impl Virsh {
         if said.contains("Failed to connect socket to")
             && (said.contains("No such file") || said.contains("refused"))
         {
-            return Err(VirshError::NoDaemon);
+            return Err(VirshError::NoDaemon(self.uri.clone()));
         }
         Err(VirshError::Failed(arguments.join(" "), said))
     }
@@ -63,15 +67,14 @@ impl Virsh {
     /// The process number of a running domain's controller, and the domain's name.
     pub fn controller(&self, domain: &str) -> Result<(u32, String), VirshError> {
         let id = self.run(&["domid", "--domain", domain], "")?.trim().to_owned();
-        let none =
-            || VirshError::Failed(format!("domid {domain}"), "it does not run: virsh start it".to_owned());
+        let none = || VirshError::NotRunning(domain.to_owned(), self.uri.clone());
         let controller = id.parse().map_err(|_| none())?;
         Ok((controller, self.run(&["domname", &id], "")?.trim().to_owned()))
     }
 }
 
 fn advice(said: &str) -> &'static str {
-    if said.contains("no connection driver") {
+    if said.contains("no connection driver available for lxc") {
         "; libvirt's driver for LXC is a package of its own in some distributions (libvirt-daemon-driver-lxc)"
     } else {
         ""

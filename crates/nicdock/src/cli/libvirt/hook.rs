@@ -59,7 +59,7 @@ fn possible(domain: &Domain) -> Result<(), Failure> {
     }
     if let Some(device) = &domain.by_hand {
         return Err(format!(
-            "domain {} has <hostdev mode='capabilities'> for {device} beside NICs of nicdock's: nicdock would not take that back. nicdock libvirt adopt takes it over",
+            "domain {} has <hostdev mode='capabilities'> for {device} beside NICs of nicdock's: nicdock would not take that back. Take it out (virsh edit), or take nicdock's element out of <metadata>, and nicdock libvirt adopt {0} converts it",
             domain.name
         )
         .into());
@@ -105,7 +105,7 @@ fn as_promised(target: &Target, wish: &Wish) -> Result<(), Failure> {
         return Ok(());
     }
     Err(format!(
-        "domain {} is not closed as nicdock's domains are: {}. Write its <init> and <features> anew with nicdock libvirt edit, or say --keep-privileges there",
+        "domain {} is not closed as nicdock's domains are: {}. nicdock libvirt edit {0} --nic … writes its <init> and <features> anew (what is not said again is gone), and may say --keep-privileges",
         target.name,
         open.join("; ")
     )

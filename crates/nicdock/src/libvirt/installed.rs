@@ -149,7 +149,9 @@ pub fn uninstall(virsh: &Virsh) -> Result<Vec<String>, InstallError> {
             Err(error) => return Err(at(&path)(error)),
         }
     }
-    let _ = fs::remove_dir(folder);
+    for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+        let _ = fs::remove_dir(folder);
+    }
     for name in virsh.domains().unwrap_or_default() {
         let wants = |xml: String| matches!(super::said(&xml), Ok(super::Said::Nics(_)));
         if virsh.definition(&name).is_ok_and(wants) {

@@ -36,7 +36,8 @@ pub const TESTS: &[Test] = &[
 pub const OF_USNIC: &[Test] = &[(
     "a_container_of_libvirt_makes_a_queue_pair_on_its_usnic_as_an_ordinary_user",
     usnic,
-    Lab::registers_usnic_memory,
+    // On version 1 libvirt 9.0 wants the memory controller, which Debian's 6.12 has not there.
+    |lab| lab.registers_usnic_memory() && lab.cgroup == "v2",
 )];
 
 const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";

@@ -175,10 +175,12 @@ impl<'a> Container<'a> {
 
     pub fn stop(&self) -> Result<(), Failed> {
         let output = self.daemon.call(&["destroy", self.name])?;
-        if String::from_utf8_lossy(&output.stderr).contains("is not running") {
-            return Ok(());
-        }
-        expect(output.status.success(), format!("destroy {}: {output:?}", self.name))
+        let ended =
+            output.status.success() || String::from_utf8_lossy(&output.stderr).contains("is not running");
+        expect(ended, format!("destroy {}: {output:?}", self.name))?;
+        // It may end by that a little later, and nicdock asks it, too.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        self.daemon.virsh(&["version"]).map(drop)
     }
 
     /// By nsenter(1): of some containers libvirt 9.0 never learns the first process, and lxc-enter-namespace needs that.

@@ -2,6 +2,13 @@
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A daemon that hangs, as libvirt's may when one of its drivers does, answers nobody: virsh would wait for ever. A start with a hook takes seconds.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// One libvirt.
 pub struct Virsh {
@@ -16,6 +23,8 @@ pub enum VirshError {
         "no daemon of libvirt answers at {0}: start it (systemctl start libvirtd, or virtlxcd), or name another with --connect"
     )]
     NoDaemon(String),
+    #[error("libvirt's daemon has not answered virsh {0} within {seconds} seconds: look at its log, and restart it (containers go on running)", seconds = LIMIT.as_secs())]
+    Hangs(String),
     #[error("domain {0} does not run: virsh -c {1} start {0}")]
     NotRunning(String, String),
     #[error("virsh {0}: {1}{advice}", advice = advice(.1))]
@@ -33,7 +42,15 @@ impl Virsh {
             // What virsh says counts, should it not read all of it.
             let _ = stdin.write_all(input.as_bytes());
         }
-        let output = child.wait_with_output().map_err(VirshError::Absent)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || done.send(child.wait_with_output()));
+        let Ok(output) = ended.recv_timeout(LIMIT) else {
+            // Not waited for yet, so the number is still its own.
+            pid.map(|pid| kill_process(pid, Signal::KILL));
+            return Err(VirshError::Hangs(arguments.join(" ")));
+        };
+        let output = output.map_err(VirshError::Absent)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

@@ -69,7 +69,17 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
         container.stop()?;
         free()?;
         // And again: a netdev with a name and an address of its own.
-        succeed(&["libvirt", "edit", "mpi", "--nic", "eth3", "--as", "fab0", "--ip", "10.9.9.1/24"])?;
+        daemon.nicdock(&[
+            "libvirt",
+            "edit",
+            "mpi",
+            "--nic",
+            "eth3",
+            "--as",
+            "fab0",
+            "--ip",
+            "10.9.9.1/24",
+        ])?;
         container.start()?;
         let output = container.inside("ip -br address")?;
         expect(output.contains("fab0") && output.contains("10.9.9.1/24"), &output)?;
@@ -261,7 +271,7 @@ fn ordinary(lab: &Lab) -> Result<(), Failed> {
     let said = container.refused()?;
     expect(said.contains("inituser"), said)?;
     container.define_xml(&container.plain("")?.replace("</os>", user))?;
-    succeed(&[&["libvirt", "edit", "user"], &rxe1(lab)[..]].concat())?;
+    daemon.nicdock(&[&["libvirt", "edit", "user"], &rxe1(lab)[..]].concat())?;
     container.start()?;
     container.has_rxe1()?;
     nothing_open(&report(&container)?)?;
@@ -278,6 +288,7 @@ fn ordinary(lab: &Lab) -> Result<(), Failed> {
 }
 
 fn report(container: &Container<'_>) -> Result<Report, Failed> {
+    container.daemon.virsh(&["version"])?;
     engine::report(&["libvirt", "audit", "--json", container.name])
 }
 
@@ -322,7 +333,17 @@ fn usnic(_: &Lab) -> Result<(), Failed> {
     let container = Container::new(&daemon, "usnic")?;
     let user = "<inituser>1000</inituser><initgroup>1000</initgroup></os>";
     container.define_xml(&container.plain("")?.replace("</os>", user))?;
-    succeed(&["libvirt", "edit", "usnic", "--nic", "usnic_0", "--as", "fab0", "--ip", "10.1.1.2/24"])?;
+    daemon.nicdock(&[
+        "libvirt",
+        "edit",
+        "usnic",
+        "--nic",
+        "usnic_0",
+        "--as",
+        "fab0",
+        "--ip",
+        "10.1.1.2/24",
+    ])?;
     container.start()?;
     let text = container.output_with("create_qp")?;
     expect(text.starts_with("/dev/infiniband:\nuverbs0\n\n/sys/class/infiniband:\nusnic_0\n"), &text)?;
@@ -346,9 +367,11 @@ fn plain(lab: &Lab) -> Result<(), Failed> {
         if hooked {
             // It has libvirt's own capabilities, and nothing closes RDMA netlink where there is no BPF hook.
             let accepted = if lab.cgroup == "v1" { &["--accept-netlink"][..] } else { &[] };
-            succeed(&[&["libvirt", "attach", "plain", "--nic", "eth3", "--as", "fab0"], accepted].concat())?;
+            daemon.nicdock(
+                &[&["libvirt", "attach", "plain", "--nic", "eth3", "--as", "fab0"], accepted].concat(),
+            )?;
             expect(container.inside("ls /sys/class/net")? == "fab0\nlo\n", "eth3 is not inside")?;
-            succeed(&["libvirt", "detach", "plain"])?;
+            daemon.nicdock(&["libvirt", "detach", "plain"])?;
             expect(container.inside("ip -br link")?.lines().count() == 1, "eth3 is still inside")?;
             free()?;
         }

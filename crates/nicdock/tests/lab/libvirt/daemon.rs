@@ -40,7 +40,7 @@ impl Daemon {
 
     pub fn begin(&self) -> Result<(), Failed> {
         run("libvirtd", &["-d", "-f", &self.conf, "-p", &self.pid])?;
-        let answers = || Command::new("virsh").args(["-q", "-c", self.uri, "version"]).output();
+        let answers = || self.ask(&["version"]).output();
         eventually("libvirtd answers", || answers().is_ok_and(|output| output.status.success()))
     }
 
@@ -57,17 +57,32 @@ impl Daemon {
     /// virsh. libvirt 9.0 learns of a container's end twice, from a command and from its monitor, and handles both at once (src/lxc/lxc_process.c): rarely its
     /// daemon ends by that, whatever hooks there are. It is started again then, and asked once more.
     pub fn call(&self, args: &[&str]) -> Result<Output, Failed> {
-        let mut command = Command::new("timeout");
-        command.args(["60", "virsh", "-q", "-c", self.uri]).args(args).stdin(Stdio::null());
-        let output = command.output()?;
+        let output = self.ask(args).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        if !said.contains("end of file") && !said.contains("Failed to connect socket") {
+        // timeout(1) says 124.
+        let hangs = output.status.code() == Some(124);
+        if !hangs && !said.contains("end of file") && !said.contains("Failed to connect socket") {
             return Ok(output);
         }
-        println!("libvirtd ends by itself, in virsh {args:?} or before, and is started again");
+        println!("libvirtd hangs or ends by itself, in virsh {args:?} or before, and is started again");
+        if hangs {
+            self.kill("KILL")?;
+        }
         eventually("it ends", || !self.runs())?;
         self.begin()?;
-        Ok(command.output()?)
+        Ok(self.ask(args).output()?)
+    }
+
+    fn ask(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "40", "virsh", "-q", "-c", self.uri]).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// nicdock's own command, when libvirtd answers.
+    pub fn nicdock(&self, args: &[&str]) -> Result<String, Failed> {
+        self.virsh(&["version"])?;
+        succeed(args)
     }
 
     fn runs(&self) -> bool {

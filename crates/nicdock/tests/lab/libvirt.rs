@@ -140,10 +140,7 @@ fn killed(lab: &Lab) -> Result<(), Failed> {
         for of in [Container::pid, Container::controller] {
             container.start()?;
             kill(of(&container)?, "KILL")?;
-            eventually("it is freed", || free().is_ok())?;
-            eventually("libvirt knows it", || {
-                daemon.virsh(&["domstate", "victim"]).is_ok_and(|state| state.contains("shut off"))
-            })?;
+            container.has_ended()?;
         }
         // libvirt's daemon: the container runs on, and the next one goes on with it.
         container.start()?;
@@ -252,9 +249,7 @@ fn not_closed(lab: &Lab) -> Result<(), Failed> {
     eventually("the gate gives up", || !Path::new(&format!("/proc/{pid}")).exists())?;
     expect(!container.has_run(), "its program ran without nicdock")?;
     std::fs::rename("/etc/libvirt/hook", HOOK)?;
-    eventually("libvirt knows it", || {
-        daemon.virsh(&["domstate", "open"]).is_ok_and(|state| state.contains("shut off"))
-    })?;
+    container.has_ended()?;
     // What is not nicdock's is not overwritten.
     std::fs::write(HOOK, "#!/bin/sh\n")?;
     let said = fail(125, &["libvirt", "install"])?;

@@ -19,7 +19,7 @@ mod worker;
 
 pub use bundle::read as read_bundle;
 pub use end::{Recovered, finish, recover, recover_container};
-pub use profile::{compile as compile_seccomp, profile as seccomp_profile};
+pub use profile::{compile as compile_seccomp, of_engine as seccomp_profile};
 pub use repair::{differences, reconcile};
 pub use run::{Timings, run};
 pub use take_back::{detach, detach_from, take_back};

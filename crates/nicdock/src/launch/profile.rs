@@ -83,6 +83,22 @@ pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
     filter(&rules)
 }
 
+/// What a system's own init calls beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
+const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
+
+/// The profile of a container that an engine starts; with `keep_privileges` for a system with an init, that makes namespaces and mounts, too.
+pub fn of_engine(keep_privileges: bool) -> Value {
+    let families = Family::default_set();
+    if !keep_privileges {
+        return profile(&[], &families);
+    }
+    let mut profile = profile(&["CAP_SYS_ADMIN".to_owned()], &families);
+    if let Some(names) = profile["syscalls"][0]["names"].as_array_mut() {
+        names.extend(OF_A_SYSTEM.map(Into::into));
+    }
+    profile
+}
+
 fn filter(rules: &[Value]) -> Value {
     let mut architectures = vec!["SCMP_ARCH_NATIVE"];
     if Closing::SeccompArchitectures.is_left_open() {

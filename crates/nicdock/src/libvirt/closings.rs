@@ -4,7 +4,7 @@ use std::io;
 
 use crate::launch::{compile_seccomp, seccomp_profile};
 use crate::plan::capabilities;
-use crate::request::{Family, User};
+use crate::request::User;
 
 /// Which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,6 @@ pub enum Closings {
     /// Capabilities and mounts are the domain's own: for a system with an init.
     KeepPrivileges,
 }
-
-/// What a system's own init calls beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
-const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
 
 impl Closings {
     pub const ALL: [Self; 2] = [Self::Whole, Self::KeepPrivileges];
@@ -35,15 +32,7 @@ impl Closings {
 
     /// The filter as the gate reads it.
     pub fn filter(self) -> io::Result<Vec<u8>> {
-        let kept = match self {
-            Self::Whole => Vec::new(),
-            Self::KeepPrivileges => vec!["CAP_SYS_ADMIN".to_owned()],
-        };
-        let mut profile = seccomp_profile(&kept, &Family::default_set());
-        if let (Self::KeepPrivileges, Some(names)) = (self, profile["syscalls"][0]["names"].as_array_mut()) {
-            names.extend(OF_A_SYSTEM.map(Into::into));
-        }
-        compile_seccomp(&profile, &[])
+        compile_seccomp(&seccomp_profile(self == Self::KeepPrivileges), &[])
     }
 
     /// The gate's command line, but for the program, which is to belong to `user`.

@@ -78,13 +78,14 @@ pub fn said(xml: &str) -> Result<Said, DomainError> {
         return Ok(Said::Proof(element.attribute("word").unwrap_or_default().to_owned()));
     }
     let wish = Wish::read(element)?;
+    let os = child(domain, "os");
     let name = child(domain, "name").and_then(|node| node.text()).ok_or(DomainError::Without("name"))?;
     Ok(Said::Nics(Domain {
         name: name.to_owned(),
         controller: domain.attribute("id").and_then(|text| text.parse().ok()),
         wish,
-        is_gated: command(domain).is_some_and(|words| is_gate(&words)),
-        has_user: child(domain, "os").is_some_and(|os| child(os, "inituser").is_some()),
+        is_gated: os.is_some_and(|os| is_gate(&command(os))),
+        has_user: os.is_some_and(|os| child(os, "inituser").is_some()),
         root: root(domain),
         root_user: root_user(domain),
         by_hand: super::adopt::by_hand(domain).into_iter().next().map(|(_, device)| device),
@@ -116,15 +117,14 @@ pub fn child<'a, 'd>(node: Node<'a, 'd>, name: &str) -> Option<Node<'a, 'd>> {
 }
 
 /// The first program with its arguments.
-fn command(domain: Node<'_, '_>) -> Option<Vec<String>> {
-    let os = child(domain, "os")?;
+fn command(os: Node<'_, '_>) -> Vec<String> {
     let text = |node: Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
     let arguments = os.children().filter(|node| node.has_tag_name("initarg"));
     // libvirt's default (src/lxc/lxc_domain.c).
     let init = child(os, "init").map_or_else(|| "/sbin/init".to_owned(), text);
     // An argument may have spaces at its ends.
     let whole = |node: Node<'_, '_>| node.text().unwrap_or_default().to_owned();
-    Some(std::iter::once(init).chain(arguments.map(whole)).collect())
+    std::iter::once(init).chain(arguments.map(whole)).collect()
 }
 
 fn is_gate(words: &[String]) -> bool {
@@ -146,13 +146,12 @@ fn user(os: Node<'_, '_>, words: &[String]) -> Result<Option<User>, DomainError>
 }
 
 /// Its own program: that which the gate, if there is one, becomes.
-fn program(domain: Node<'_, '_>) -> Option<Vec<String>> {
-    let mut words = command(domain)?;
-    if is_gate(&words) {
-        let dashes = words.iter().position(|word| word == "--")?;
-        words.drain(..=dashes);
+fn program(words: &[String]) -> Option<&[String]> {
+    if !is_gate(words) {
+        return Some(words);
     }
-    Some(words)
+    let dashes = words.iter().position(|word| word == "--")?;
+    Some(&words[dashes + 1..])
 }
 
 /// The same domain with these NICs instead of those that it had from nicdock; what else there is stays as it is.
@@ -173,14 +172,15 @@ pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
     wish::elements(domain).for_each(|element| edits.remove(element));
     put(&mut edits, domain, "metadata", wish.xml());
 
-    let words = program(domain).ok_or(DomainError::NoProgram)?;
-    let user = user(os, &command(domain).unwrap_or_default())?;
+    let words = command(os);
+    let program = program(&words).ok_or(DomainError::NoProgram)?;
+    let user = user(os, &words)?;
     for name in ["inituser", "initgroup"] {
         os.children().filter(|node| node.has_tag_name(name)).for_each(|node| edits.remove(node));
     }
     let init = child(os, "init");
     os.children().filter(|node| node.has_tag_name("initarg")).for_each(|node| edits.remove(node));
-    let gated: Vec<String> = closings.gate(user).into_iter().chain(words).collect();
+    let gated: Vec<String> = closings.gate(user).into_iter().chain(program.iter().cloned()).collect();
     let element = |(at, word): (usize, &String)| {
         let tag = if at == 0 { "init" } else { "initarg" };
         format!("<{tag}>{}</{tag}>", escape(word))
@@ -312,7 +312,8 @@ mod tests {
         let text = with(&base(), &wish("rxe1", false)).unwrap();
         let document = Document::parse(&text).unwrap();
         let domain = document.root_element();
-        assert_eq!(program(domain).unwrap(), ["/bin/sh", "-c", "a <b> && c"]);
+        let words = command(child(domain, "os").unwrap());
+        assert_eq!(program(&words).unwrap(), ["/bin/sh", "-c", "a <b> && c"]);
         let features = child(domain, "features").unwrap();
         assert!(child(features, "privnet").is_some());
         assert_eq!(child(features, "capabilities").unwrap().attribute("policy"), Some("deny"));

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+
+use crate::kernel::pidfd::Process;
 
 /// A daemon that hangs, as libvirt's may when one of its drivers does, answers nobody: virsh would wait for ever. A start with a hook takes seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -42,12 +44,11 @@ impl Virsh {
             // What virsh says counts, should it not read all of it.
             let _ = stdin.write_all(input.as_bytes());
         }
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = Process::open(child.id());
         let (done, ended) = mpsc::channel();
         std::thread::spawn(move || done.send(child.wait_with_output()));
         let Ok(output) = ended.recv_timeout(LIMIT) else {
-            // Not waited for yet, so the number is still its own.
-            pid.map(|pid| kill_process(pid, Signal::KILL));
+            let _ = process.and_then(|process| process.signal(Signal::KILL));
             return Err(VirshError::Hangs(arguments.join(" ")));
         };
         let output = output.map_err(VirshError::Absent)?;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::launch::seccomp_profile;
-use crate::request::Family;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
@@ -22,8 +21,7 @@ pub enum PolicyError {
 
 /// What containers of nicdock's launcher may call; with `keep_privileges` what makes namespaces and mounts, too.
 pub fn policy(keep_privileges: bool) -> String {
-    let capabilities = if keep_privileges { vec!["CAP_SYS_ADMIN".to_owned()] } else { Vec::new() };
-    let profile = seccomp_profile(&capabilities, &Family::default_set());
+    let profile = seccomp_profile(keep_privileges);
     let mut lines = Vec::new();
     for rule in profile["syscalls"].as_array().into_iter().flatten() {
         let action = match rule["errnoRet"].as_i64() {
@@ -35,14 +33,8 @@ pub fn policy(keep_privileges: bool) -> String {
             lines.push(format!("{name} {action} {arguments}").trim_end().to_owned());
         }
     }
-    if keep_privileges {
-        lines.extend(OF_A_SYSTEM.map(|name| format!("{name} allow")));
-    }
     text(&lines)
 }
-
-/// What a system's own init does beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
-const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
 
 fn text(lines: &[String]) -> String {
     format!("2\nallowlist errno {}\n[{ARCHITECTURE}]\n{}\n", libc::ENOSYS, lines.join("\n"))

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use libtest_mimic::Failed;
 
+use crate::engine::rxe1;
 use crate::host::{settled, stays};
 use crate::killed::{at, kills, points, told, traced};
 use crate::nicdock::{command, eventually, expect, fail, succeed};
@@ -147,11 +148,6 @@ fn of_runtime(runtime: &str) -> Result<Shell, Failed> {
 /// The bundle's root is unmounted again.
 fn forget_bundle() {
     let _ = Command::new("umount").arg("/tmp/attach-bundle/rootfs").status();
-}
-
-/// `rxe1` as far as this kernel can give it.
-fn rxe1(lab: &Lab) -> Vec<&'static str> {
-    if lab.moves_soft_roce() { vec!["--nic", "rxe1"] } else { vec!["--nic", "rxe1", "--netdev", "keep"] }
 }
 
 /// Of a foreign container on version 1 nothing can refuse RDMA netlink.

@@ -9,6 +9,7 @@ use nicdock_audit::Verdict;
 use nicdock_audit::report::Report;
 use nicdock_audit::uncontrolled;
 
+use crate::engine;
 use crate::nicdock::{Running, expect, nicdock, sleeping, succeed};
 use crate::{Lab, Test};
 
@@ -55,7 +56,7 @@ const PRECONDITIONS: [&str; 15] = [
     "command 25: EOPNOTSUPP",
 ];
 
-fn report(output: &std::process::Output) -> Result<Report, Failed> {
+pub fn report(output: &std::process::Output) -> Result<Report, Failed> {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text).map_err(|error| {
         format!(
@@ -76,10 +77,7 @@ fn audited(options: &[&str]) -> Result<Report, Failed> {
 }
 
 fn nothing_open(report: &Report) -> Result<(), Failed> {
-    let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
-    let lines: Vec<String> = open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect();
-    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
-    expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))?;
+    engine::nothing_open(report)?;
     let absent: Vec<&str> = report
         .probes
         .iter()

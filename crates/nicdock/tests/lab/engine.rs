@@ -37,9 +37,7 @@ pub const LOOK: &str = "grep -E 'Cap|Seccomp|NoNew' /proc/1/status; cat /proc/1/
 
 /// An audit's report.
 pub fn report(audit: &[&str]) -> Result<Report, Failed> {
-    let output = nicdock(audit);
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).map_err(|error| format!("{error}: {output:?}").into())
+    crate::audit::report(&nicdock(audit))
 }
 
 pub fn open(report: &Report) -> Vec<String> {

@@ -193,8 +193,8 @@ impl<'a> Container<'a> {
         expect(runs, format!("start {}: {output:?}", self.name))
     }
 
-    /// Its program has ended, and the NIC is free again. Of some containers libvirt 9.0 misses what their monitor says, and so their end (neither is the
-    /// first process known then): nobody calls nicdock, and its next command finds it.
+    /// Its program has ended, and the NIC is free again. A libvirtd that is ending itself (`group.c`) hears no container's monitor any more: nobody calls
+    /// nicdock then, and its next command finds it.
     pub fn has_ended(&self) -> Result<(), Failed> {
         let within = |seconds: u64, condition: &dyn Fn() -> bool| {
             (0..seconds * 5).any(|_| {
@@ -235,7 +235,7 @@ impl<'a> Container<'a> {
         self.daemon.virsh(&["version"]).map(drop)
     }
 
-    /// By nsenter(1): of some containers libvirt 9.0 never learns the first process, and lxc-enter-namespace needs that.
+    /// By nsenter(1): lxc-enter-namespace needs a libvirtd that knows the first process, and one that is ending itself does not.
     pub fn inside(&self, script: &str) -> Result<String, Failed> {
         let pid = self.pid()?.to_string();
         let namespaces = ["--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"];

@@ -51,7 +51,9 @@ pub fn build(package: &str, profile: Profile) -> Result<()> {
 /// Builds nicdock with the static programs beside it, where it looks for them.
 pub fn build_nicdock(profile: Profile) -> Result<()> {
     build("nicdock", profile)?;
-    ["nicdock-audit", "nicdock-gate"].into_iter().try_for_each(|name| build_static(name, profile))
+    ["nicdock-audit", "nicdock-gate", "nicdock-starter"]
+        .into_iter()
+        .try_for_each(|name| build_static(name, profile))
 }
 
 /// What runs in containers is static. Its flags would rebuild all that nicdock shares with it, so it has a target

@@ -5,7 +5,7 @@ mod own;
 mod place;
 mod target;
 
-pub use executable::{Audit, AuditError, arguments, static_program};
+pub use executable::{Audit, AuditError, arguments};
 pub use own::Own;
 pub use place::run_in_place_of;
 pub use target::target;

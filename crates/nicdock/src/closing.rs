@@ -41,10 +41,12 @@ pub enum Closing {
     NoNewPrivileges,
     /// what was promised is compared with what there is
     Verify,
+    /// the container's program is executed by a static program in memory, not by nicdock
+    Starter,
 }
 
 /// Every closing by its name in `NICDOCK_LEAVE_OPEN`, a list with commas.
-const NAMES: [(&str, Closing); 18] = [
+const NAMES: [(&str, Closing); 19] = [
     ("view", Closing::View),
     ("proc-covers", Closing::ProcCovers),
     ("proc-sys", Closing::ProcSys),
@@ -63,6 +65,7 @@ const NAMES: [(&str, Closing); 18] = [
     ("capabilities", Closing::Capabilities),
     ("no-new-privileges", Closing::NoNewPrivileges),
     ("verify", Closing::Verify),
+    ("starter", Closing::Starter),
 ];
 
 impl Closing {

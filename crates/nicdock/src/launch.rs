@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use crate::lease::{Lease, LeaseError};
 use crate::phases::PhaseError;
+use crate::static_program::StaticProgramError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -35,6 +36,8 @@ pub enum LaunchError {
     Lease(#[from] LeaseError),
     #[error(transparent)]
     Phase(#[from] PhaseError),
+    #[error(transparent)]
+    Program(#[from] StaticProgramError),
     #[error("{path}: {reason}")]
     Path { path: PathBuf, reason: String },
     #[error("creating the container: {0}")]

@@ -18,6 +18,7 @@ mod plan;
 mod probe;
 mod request;
 mod say;
+mod static_program;
 mod usnic;
 mod view;
 

@@ -84,17 +84,6 @@ pub fn forget_passed_descriptors() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Replaces the program (execve(2)). Returns only the error.
-pub fn exec(path: &std::ffi::CStr, args: &[std::ffi::CString], env: &[std::ffi::CString]) -> io::Error {
-    let pointers = |texts: &[std::ffi::CString]| -> Vec<*const libc::c_char> {
-        texts.iter().map(|t| t.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (args, env) = (pointers(args), pointers(env));
-    // SAFETY: both arrays end with null and every string lives until the call returns.
-    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
-    io::Error::last_os_error()
-}
-
 /// The number of a descriptor, for paths under `/proc/self/fd`.
 pub fn proc_path(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())

@@ -13,6 +13,21 @@ pub fn open(name: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?)
 }
 
+/// A program that nobody can change any more, for [`exec`].
+///
+/// From Linux 6.3 on the sysctl `vm.memfd_noexec` decides about a file that does not say whether it is a program: so this one says it.
+/// Errors: `EACCES` when the sysctl is 2, which forbids programs in memory altogether.
+pub fn program(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
+        // An older kernel does not know the flag, and has no such sysctl.
+        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
+        made => made?,
+    };
+    fill_and_seal(&file, content)?;
+    Ok(file)
+}
+
 /// One that nobody can change any more.
 pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let file = open(name)?;

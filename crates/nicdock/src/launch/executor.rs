@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
@@ -13,11 +14,16 @@ use super::promise::Promise;
 use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
-use crate::kernel::{child, signals};
+use crate::kernel::{child, memfd, signals};
 
-/// Exit statuses as podman gives them.
-const CANNOT_EXECUTE: i32 = 126;
-const NOT_FOUND: i32 = 127;
+/// What is executed in the container's first process.
+#[derive(Clone)]
+pub enum Last {
+    /// The starter, in memory, which executes the container's own program.
+    Starter(Rc<OwnedFd>),
+    /// The audit, in memory, instead of a program of the container's.
+    Audit(Rc<Audit>),
+}
 
 /// Runs the spec's process.
 #[derive(Clone)]
@@ -29,23 +35,17 @@ pub struct Program {
     /// Entered last: when libcontainer would, the container's own root is not there yet.
     workdir: Option<String>,
     env: Rc<RefCell<Vec<CString>>>,
-    /// Becomes the audit instead of a file of the container's.
-    audit: Option<Rc<Audit>>,
+    last: Last,
 }
 
 impl Program {
-    pub fn new(
-        supervisor: Process,
-        promised: Promise,
-        workdir: Option<String>,
-        audit: Option<Rc<Audit>>,
-    ) -> Self {
+    pub fn new(supervisor: Process, promised: Promise, workdir: Option<String>, last: Last) -> Self {
         Self {
             supervisor: Rc::new(supervisor),
             promised: Rc::new(promised),
             workdir,
             env: Rc::default(),
-            audit,
+            last,
         }
     }
 
@@ -94,34 +94,22 @@ impl Executor for Program {
         let args = spec.process().as_ref().and_then(|p| p.args().clone()).unwrap_or_default();
         let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
         let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };
-        let Some(program) = args.first() else { return Err(ExecutorError::InvalidArg) };
-        if let Some(audit) = &self.audit {
-            let error = audit.exec(&args, &env, &[]);
-            let _ = writeln!(io::stderr(), "nicdock: executing the audit in the container: {error}");
-            std::process::exit(125);
-        }
-        let mut worst = io::Error::from_raw_os_error(libc::ENOENT);
-        for path in candidates(program, &env) {
-            let error = child::exec(&path, &args, &env);
-            if error.raw_os_error() != Some(libc::ENOENT) {
-                worst = error;
+        let (what, error) = match &self.last {
+            Last::Audit(audit) => ("audit", audit.exec(&args, &env, &[])),
+            Last::Starter(_) if Closing::Starter.is_left_open() => start_directly(&args, &env),
+            Last::Starter(starter) => {
+                ("starter", memfd::exec(starter, &nicdock_starter::arguments(&args), &env))
             }
-        }
-        let _ = writeln!(io::stderr(), "nicdock: {}: {worst}, in the container", program.to_string_lossy());
-        std::process::exit(if worst.raw_os_error() == Some(libc::ENOENT) {
-            NOT_FOUND
-        } else {
-            CANNOT_EXECUTE
-        })
+        };
+        let _ = writeln!(io::stderr(), "nicdock: executing the {what} in the container: {error}");
+        std::process::exit(125);
     }
 }
 
-/// A name with a slash is a path; any other is looked up in the container's PATH (execvp(3)).
-fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
-    if program.as_bytes().contains(&b'/') {
-        return vec![program.clone()];
-    }
-    let path = env.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
-    let join = |folder: &[u8]| CString::new([folder, b"/", program.as_bytes()].concat()).ok();
-    path.split(|b| *b == b':').filter(|f| !f.is_empty()).filter_map(join).collect()
+/// From nicdock's own file, which the container's program can then reach: only to prove that it must not be.
+fn start_directly(args: &[CString], env: &[CString]) -> ! {
+    let [args, env] = [args, env].map(|texts| texts.iter().map(CString::as_c_str).collect::<Vec<_>>());
+    let not_started = nicdock_starter::start(&args, &env);
+    let _ = writeln!(io::stderr(), "nicdock: {}", not_started.reason);
+    std::process::exit(not_started.status)
 }

@@ -11,7 +11,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 
 use super::end::end;
-use super::executor::Program;
+use super::executor::{Last, Program};
 use super::promise::Promise;
 use super::staging::Staging;
 use super::supervise::supervise;
@@ -32,6 +32,7 @@ use crate::phases::settings;
 use crate::plan::Plan;
 use crate::request::Memlock;
 use crate::say::notice;
+use crate::static_program;
 
 /// How long each phase took.
 pub struct Timings {
@@ -63,6 +64,10 @@ pub fn run(
     timings: &mut Timings,
 ) -> Result<i32, LaunchError> {
     let audit = audit.map(Rc::new);
+    let last = match &audit {
+        Some(audit) => Last::Audit(audit.clone()),
+        None => Last::Starter(Rc::new(static_program::in_memory(nicdock_starter::NAME)?)),
+    };
     child::forget_passed_descriptors()
         .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
@@ -79,7 +84,7 @@ pub fn run(
     drop(lock);
     timings.mark("reserve");
     let mut namespace = None;
-    let result = attempt(plan, journal, host.as_ref(), audit.as_ref(), &signals, &mut namespace, timings);
+    let result = attempt(plan, journal, host.as_ref(), &last, &signals, &mut namespace, timings);
     timings.mark("program");
     let undone = end(journal, namespace.as_ref());
     timings.mark("return");
@@ -96,7 +101,7 @@ fn attempt(
     plan: &Plan,
     journal: Journal<'_>,
     host: Option<&Holder>,
-    audit: Option<&Rc<Audit>>,
+    last: &Last,
     signals: &Signals,
     namespace: &mut Option<OwnedFd>,
     timings: &mut Timings,
@@ -124,7 +129,7 @@ fn attempt(
             supervisor,
             Promise::of(plan),
             plan.container.workdir.clone(),
-            audit.cloned(),
+            last.clone(),
         ))
         .with_console_socket(console)
         .with_root_path(Path::new(STATE).join("containers"));
@@ -170,7 +175,7 @@ fn attempt(
     if let Some(signal) = signals.next_that_ends().map_err(inside)? {
         return Err(LaunchError::Signal(signal));
     }
-    if let Some(audit) = audit {
+    if let Last::Audit(audit) = last {
         audit.tell(plan).map_err(|e| LaunchError::Inside(e.to_string()))?;
     }
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::virsh::{Virsh, VirshError};
 use super::wish::EVERY_VERSION;
 use super::{Closings, FOLDER, NAMESPACE};
-use crate::audit::static_program;
+use crate::static_program::{self, StaticProgramError};
 
 /// libvirt calls every program in there, beside `/etc/libvirt/hooks/lxc` (docs/hooks.rst; since 6.5).
 const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";
@@ -26,7 +26,7 @@ pub enum InstallError {
     #[error("libvirt {0} calls no hooks of a folder: 6.5 or newer is needed")]
     Old(String),
     #[error(transparent)]
-    Program(#[from] crate::audit::AuditError),
+    Program(#[from] StaticProgramError),
     #[error(transparent)]
     Virsh(#[from] VirshError),
     #[error(
@@ -63,7 +63,7 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
     if hook.exists() && !is_ours(hook) {
         return Err(InstallError::Foreign);
     }
-    let program = static_program(nicdock_gate::NAME)?;
+    let program = static_program::read(nicdock_gate::NAME)?;
     let version = match version(virsh) {
         Ok((text, number)) if number < SINCE => return Err(InstallError::Old(text)),
         Ok((text, _)) => Some(text),

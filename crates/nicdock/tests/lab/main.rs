@@ -11,6 +11,7 @@ mod descriptors;
 mod engine;
 mod entries;
 mod exclusive;
+mod executable;
 mod host;
 mod hostile;
 mod hostile_roots;
@@ -115,6 +116,7 @@ fn main() -> std::process::ExitCode {
             descriptors::TESTS,
             entries::TESTS,
             exclusive::TESTS,
+            executable::TESTS,
             hostile::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,

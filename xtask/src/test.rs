@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold, on this machine and in the lab on every kernel.
 
+mod attacks;
 mod failures;
 mod labs;
 mod licences;
@@ -79,6 +80,16 @@ fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, options: &O
         }
     }
     report.run_side_by_side(commands, options.at_once.unwrap_or_else(room::for_labs).max(1));
+    if options.kernel.is_empty() {
+        let ran = report.ran();
+        report.step("attacks have tests", || {
+            let page = std::fs::read_to_string(crate::workspace::root().join(attacks::PAGE))?;
+            println!("{} rows, each with a test that ran", attacks::check(&page, &ran)?);
+            Ok(())
+        });
+    } else {
+        report.skip("attacks have tests", "not every lab has run (--kernel)");
+    }
     Ok(())
 }
 

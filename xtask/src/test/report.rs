@@ -1,9 +1,11 @@
 //! Runs the steps of `cargo xtask test`, one by one or several at a time, and keeps what came of them.
 
+use super::attacks;
 use super::failures::Failures;
 use super::tally::Tally;
 use crate::process::show;
 use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -31,11 +33,14 @@ struct Step {
 struct Seen {
     tally: Tally,
     failures: Failures,
+    /// Names of the tests that were not ignored.
+    ran: BTreeSet<String>,
 }
 
 impl Seen {
     fn see(&mut self, line: &str) {
         self.tally += Tally::of_line(line);
+        self.ran.extend(attacks::test_that_ran(line).map(str::to_owned));
         self.failures.see(line);
     }
 }
@@ -94,6 +99,11 @@ impl Report {
         println!("\n==> {name}: SKIPPED, {why}");
         let verdict = Verdict::Skipped(why);
         self.steps.push(Step { name: name.to_owned(), verdict, time: Duration::ZERO, seen: Seen::default() });
+    }
+
+    /// The names of the tests that have run so far.
+    pub fn ran(&self) -> BTreeSet<String> {
+        self.steps.iter().flat_map(|step| step.seen.ran.iter().cloned()).collect()
     }
 
     /// Shows what failed, the table and the sum; true when nothing failed.

@@ -39,6 +39,10 @@ pub enum Closing {
     Capabilities,
     /// set-user-ID files give nothing
     NoNewPrivileges,
+    /// root and volumes are opened once
+    OpenedOnce,
+    /// an ordinary user's link leads to that user's own files only
+    ForeignLinks,
     /// what was promised is compared with what there is
     Verify,
     /// the container's program is executed by a static program in memory, not by nicdock
@@ -46,7 +50,7 @@ pub enum Closing {
 }
 
 /// Every closing by its name in `NICDOCK_LEAVE_OPEN`, a list with commas.
-const NAMES: [(&str, Closing); 19] = [
+const NAMES: &[(&str, Closing)] = &[
     ("view", Closing::View),
     ("proc-covers", Closing::ProcCovers),
     ("proc-sys", Closing::ProcSys),
@@ -64,6 +68,8 @@ const NAMES: [(&str, Closing); 19] = [
     ("rdma-cgroup", Closing::RdmaCgroup),
     ("capabilities", Closing::Capabilities),
     ("no-new-privileges", Closing::NoNewPrivileges),
+    ("opened-once", Closing::OpenedOnce),
+    ("foreign-links", Closing::ForeignLinks),
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
 ];

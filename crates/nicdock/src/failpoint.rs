@@ -1,7 +1,7 @@
 //! Where nicdock can be made to fail, or to be killed, by name: each step of the journal, before and after it is noted.
 //!
 //! Only with the feature `failpoints`, which no release has, does the environment have a say: `NICDOCK_FAIL_AT=POINT=WHAT`, where WHAT
-//! is `kill` or an error number.
+//! is `kill`, `stop` (until somebody sends SIGCONT) or an error number.
 
 use std::io;
 use std::sync::OnceLock;
@@ -19,6 +19,9 @@ pub fn reach(point: &str) -> io::Result<()> {
     trace(point);
     match wanted.split_once('=') {
         Some((name, "kill")) if name == point => die(main),
+        Some((name, "stop")) if name == point => {
+            Ok(rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?)
+        }
         Some((name, errno)) if name == point => {
             Err(io::Error::from_raw_os_error(errno.parse().unwrap_or(libc::EIO)))
         }

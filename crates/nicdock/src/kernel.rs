@@ -18,3 +18,4 @@ pub mod signals;
 pub mod terminal;
 pub mod tracee;
 pub mod uverbs;
+pub mod walk;

@@ -5,20 +5,21 @@ mod end;
 mod executor;
 #[cfg(test)]
 mod fuzz;
+mod opened;
 mod profile;
 mod promise;
 mod repair;
 mod run;
+mod source;
 mod spec;
 mod staging;
 mod supervise;
 mod take_back;
-mod volume;
 mod watch;
 mod worker;
 
-pub use bundle::read as read_bundle;
 pub use end::{Recovered, finish, recover, recover_container};
+pub use opened::Opened;
 pub use profile::{compile as compile_seccomp, of_engine as seccomp_profile};
 pub use repair::{differences, reconcile};
 pub use run::{Timings, run};

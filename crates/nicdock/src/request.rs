@@ -22,6 +22,8 @@ pub struct Request {
     pub join: Option<String>,
     pub name: Option<String>,
     pub root: Root,
+    /// Show, read-only, what a bundle binds from outside of it.
+    pub bundle_binds: bool,
     pub memlock: Memlock,
     pub user: User,
     pub volumes: Vec<Volume>,

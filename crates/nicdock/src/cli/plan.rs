@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::host::Known;
 use super::request::RequestOptions;
-use crate::launch;
+use crate::launch::Opened;
 use crate::phases::{sockets, soft_roce};
 use crate::plan::{self, Facts, Plan};
-use crate::request::{NetdevMode, Root};
+use crate::request::{NetdevMode, Request, Root};
 use crate::say::answer;
 
 #[derive(clap::Args)]
@@ -24,25 +24,34 @@ pub struct Options {
 }
 
 pub fn plan(options: &Options) -> Result<u8, Failure> {
-    let plan = make(&options.request, options.host.as_deref())?;
+    let ready = Ready::of(&options.request, options.host.is_some())?;
+    let plan = make(&ready, options.host.as_deref())?;
     let text = if options.json { serde_json::to_string_pretty(&plan)? + "\n" } else { text(&plan) };
     answer(&text)?;
     Ok(0)
 }
 
+/// What the command line asks, with what it names on the host open.
+pub struct Ready {
+    request: Request,
+    pub opened: Opened,
+    notes: Vec<String>,
+}
+
+impl Ready {
+    /// What another machine has, of which there is a capture, cannot be opened; a bundle is read all the same.
+    pub fn of(options: &RequestOptions, is_captured: bool) -> Result<Self, Failure> {
+        let mut request = options.request();
+        let elsewhere = is_captured && !matches!(request.root, Root::Bundle(_));
+        let (opened, notes) = if elsewhere { Default::default() } else { Opened::of(&mut request)? };
+        Ok(Self { request, opened, notes })
+    }
+}
+
 /// The plan for what the command line asks, on this machine or a capture.
-pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Failure> {
+pub fn make(ready: &Ready, capture: Option<&Path>) -> Result<Plan, Failure> {
     let known = Known::read(capture)?;
-    let mut request = options.request();
-    let mut notes = Vec::new();
-    if let Root::Bundle(folder) = request.root.clone() {
-        notes = launch::read_bundle(&folder, &mut request)?;
-    }
-    if let Root::Directory(folder) = &mut request.root
-        && capture.is_none()
-    {
-        *folder = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
-    }
+    let request = &ready.request;
     let soft_roce_in_netns =
         if capture.is_none() && request.join.is_none() && request.nics.netdev == NetdevMode::Move {
             soft_roce::works_in_netns(&known.host)
@@ -56,8 +65,8 @@ pub fn make(options: &RequestOptions, capture: Option<&Path>) -> Result<Plan, Fa
         soft_roce_in_netns,
         fresh_name: format!("nic-{}", std::process::id()),
     };
-    let mut plan = plan::plan(&known.host, &facts, &request)?;
-    plan.warnings.extend(notes);
+    let mut plan = plan::plan(&known.host, &facts, request)?;
+    plan.warnings.extend(ready.notes.iter().cloned());
     Ok(plan)
 }
 

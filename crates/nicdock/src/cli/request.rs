@@ -19,13 +19,18 @@ pub struct RequestOptions {
     name: Option<String>,
     #[command(flatten)]
     root: RootOptions,
+    /// Also show what the bundle binds from outside of it, read-only. Look at its config.json first: it can name any file of the host, and
+    /// read-only does not stop a program from connecting to a daemon's socket or writing to a pipe there
+    #[arg(long, conflicts_with_all = ["rootfs", "host_root"])]
+    bundle_binds: bool,
     /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
     #[arg(long, default_value = "unlimited", value_name = "SIZE")]
     memlock: Memlock,
     /// Numeric user of the program
     #[arg(long, default_value = "0", value_name = "UID[:GID]")]
     user: User,
-    /// Folder or file of the host to show inside (may be repeated)
+    /// Folder or file of the host to show inside (may be repeated). With ro its files cannot be changed, but a program can still connect to
+    /// sockets and write to pipes in it
     #[arg(short = 'v', long = "volume", value_name = "SRC:DST[:ro]")]
     volumes: Vec<Volume>,
     /// Environment variable (may be repeated)
@@ -78,7 +83,7 @@ struct RootOptions {
     /// The host's own file system, read-only under a writable layer in memory
     #[arg(long)]
     host_root: bool,
-    /// OCI bundle
+    /// OCI bundle: its root, process and binds, all from inside of it and over no symbolic link
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
 }
@@ -95,6 +100,7 @@ impl RequestOptions {
             join: self.join.clone(),
             name: self.name.clone(),
             root,
+            bundle_binds: self.bundle_binds,
             memlock: self.memlock,
             user: self.user,
             volumes: self.volumes.clone(),

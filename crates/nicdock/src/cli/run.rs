@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::Failure;
+use super::plan::Ready;
 use super::request::RequestOptions;
 use super::{plan, reconcile};
 use crate::audit::Audit;
@@ -32,7 +33,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.dry_run {
-        answer(&plan::text(&plan::make(&options.request, None)?))?;
+        answer(&plan::text(&plan::make(&Ready::of(&options.request, false)?, None)?))?;
         return Ok(0);
     }
     if !rustix::process::geteuid().is_root() {
@@ -40,13 +41,14 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     let audit = options.request.audit.then(Audit::load).transpose()?;
     let mut timings = Timings::start();
+    let ready = Ready::of(&options.request, false)?;
     let ledger = Ledger::of_machine();
-    let (lock, plan) = reserve(&ledger, options)?;
+    let (lock, plan) = reserve(&ledger, &ready, options.wait)?;
     timings.mark("plan");
     for warning in &plan.warnings {
         notice(format_args!("warning: {warning}"));
     }
-    let status = launch::run(&plan, &ledger, lock, audit, &mut timings)?;
+    let status = launch::run(&plan, ready.opened, &ledger, lock, audit, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {
             notice(format_args!("{phase:>16} {milliseconds:8.1} ms"));
@@ -60,9 +62,9 @@ const FOR_EVER: &str = "4294967295";
 
 /// A plan, and the lock under which it was made: others wait from before the host is looked at until the NICs are leased, so
 /// what is planned is what is there.
-fn reserve(ledger: &Ledger, options: &Options) -> Result<(Lock, Plan), Failure> {
+fn reserve(ledger: &Ledger, ready: &Ready, wait: Option<u64>) -> Result<(Lock, Plan), Failure> {
     let begin = Instant::now();
-    let at_most = Duration::from_secs(options.wait.unwrap_or(0));
+    let at_most = Duration::from_secs(wait.unwrap_or(0));
     let mut awaited: Option<Awaited> = None;
     let mut patience = LOOK_AGAIN.start;
     let mut told = false;
@@ -74,7 +76,7 @@ fn reserve(ledger: &Ledger, options: &Options) -> Result<(Lock, Plan), Failure> 
         // Of all that wait for a NIC the first has it; the others need not look at the whole host to know.
         let waits = match awaited.take().filter(|waits| !waits.is_worth_a_look(ledger)) {
             Some(waits) => waits,
-            None => match plan::make(&options.request, None) {
+            None => match plan::make(ready, None) {
                 Ok(plan) => return Ok((lock, plan)),
                 Err(error) => {
                     let waits = Awaited::of(error, ledger, patience)?;

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub struct Mounted {
     /// By which statx(2) knows it (`STATX_MNT_ID`).
     pub id: u64,
+    /// The number of the file system (`st_dev` of stat(2), but one for all subvolumes), as `MAJOR:MINOR`.
+    pub device: String,
     /// The folder of the file system that is seen.
     pub root: PathBuf,
     pub point: PathBuf,
@@ -33,7 +35,8 @@ pub fn parse_line(line: &[u8]) -> Option<Mounted> {
     let mut fields = line.split(|byte| *byte == b' ');
     let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
     let id = number(fields.next()?)?;
-    let (root, point, flags) = (fields.nth(2)?, fields.next()?, fields.next()?);
+    let (device, root) = (fields.nth(1)?, fields.next()?);
+    let (point, flags) = (fields.next()?, fields.next()?);
     // Optional fields end with a hyphen.
     let mut peers = None;
     for field in fields.by_ref().take_while(|field| *field != b"-") {
@@ -44,6 +47,7 @@ pub fn parse_line(line: &[u8]) -> Option<Mounted> {
     let text = |text| String::from_utf8_lossy(text).into_owned();
     Some(Mounted {
         id,
+        device: text(device),
         peers,
         source: source.map(text).unwrap_or_default(),
         root: path(root),
@@ -96,6 +100,7 @@ mod tests {
             (Some("/sys"), true, "tmpfs")
         );
         assert_eq!((mounted.root.to_str(), &*mounted.options), (Some("/x"), "rw,size=4m"));
+        assert_eq!((mounted.id, &*mounted.device), (36, "0:5"));
         assert!(parse_line(b"nonsense").is_none());
     }
 

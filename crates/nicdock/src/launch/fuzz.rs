@@ -1,10 +1,10 @@
 //! Bundles and lists of mounts that somebody else made.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nicdock_fuzzing::check;
 
-use super::bundle;
+use super::bundle::{Bind, Names};
 use crate::kernel::mountinfo;
 use crate::request::{Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, User};
 use crate::view::Profile;
@@ -27,6 +27,7 @@ fn request() -> Request {
         join: None,
         name: None,
         root: Root::Bundle("/bundle".into()),
+        bundle_binds: true,
         memlock: Memlock::Unlimited,
         user: User::default(),
         volumes: Vec::new(),
@@ -49,10 +50,10 @@ fn request() -> Request {
 fn bundles() {
     check(&folder("bundle"), |bytes| {
         let mut request = request();
-        if bundle::take_over(Path::new("/no/such/bundle"), bytes, &mut request).is_err() {
-            return;
-        }
-        assert!(matches!(request.root, Root::Directory(_)));
+        let names = Names { given: "/bundle".into(), real: "/no/such/bundle".into() };
+        let Ok(wanted) = names.take_over(bytes, &mut request) else { return };
+        let below = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        assert!(below(&wanted.root));
         assert!(
             !request.weaken
                 && !request.nics.umad
@@ -65,8 +66,9 @@ fn bundles() {
                 && request.families.is_empty()
                 && request.extra_capabilities.is_empty()
         );
-        for volume in &request.volumes {
-            assert!(volume.read_only, "{volume:?}");
+        assert!(request.volumes.is_empty());
+        for Bind { below: inside, volume } in &wanted.binds {
+            assert!(inside.as_deref().map_or(volume.read_only, below), "{volume:?}");
             volume.check().expect("a volume that a command line could ask for");
         }
         let texts = request.command.iter().chain(&request.env);

@@ -12,6 +12,7 @@ use libcontainer::syscall::syscall::SyscallType;
 
 use super::end::end;
 use super::executor::{Last, Program};
+use super::opened::Opened;
 use super::promise::Promise;
 use super::staging::Staging;
 use super::supervise::supervise;
@@ -55,9 +56,10 @@ impl Timings {
 /// Runs the plan's program; gives its exit status. Whatever happens, the NICs are the host's again afterwards, or the
 /// containers' that joined this one.
 ///
-/// `lock` was taken before the plan was made. `audit` is run instead of a program of the container's.
+/// `lock` was taken before the plan was made; `opened` is what the plan names on the host. `audit` is run instead of a program of the container's.
 pub fn run(
     plan: &Plan,
+    opened: Opened,
     ledger: &Ledger,
     lock: Lock,
     audit: Option<Audit>,
@@ -84,7 +86,7 @@ pub fn run(
     drop(lock);
     timings.mark("reserve");
     let mut namespace = None;
-    let result = attempt(plan, journal, host.as_ref(), &last, &signals, &mut namespace, timings);
+    let result = attempt(plan, opened, journal, host.as_ref(), &last, &signals, &mut namespace, timings);
     timings.mark("program");
     let undone = end(journal, namespace.as_ref());
     timings.mark("return");
@@ -97,8 +99,10 @@ pub fn run(
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "of one caller, and nothing that belongs together")]
 fn attempt(
     plan: &Plan,
+    opened: Opened,
     journal: Journal<'_>,
     host: Option<&Holder>,
     last: &Last,
@@ -107,10 +111,11 @@ fn attempt(
     timings: &mut Timings,
 ) -> Result<i32, LaunchError> {
     let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
+    let copies = opened.into_copies(&plan.container.volumes)?;
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
     journal.begin(&Step::Stage)?;
-    let staging = Staging::prepare(plan)?;
+    let staging = Staging::prepare(plan, copies)?;
     if host.is_none() {
         network::check_identities(&plan.grants)?;
     }

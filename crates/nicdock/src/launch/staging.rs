@@ -2,20 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
 use super::LaunchError;
-use super::volume;
-use crate::closing::Closing;
+use super::opened::{Copies, root_attributes};
 use crate::kernel::mount;
 use crate::lease::STATE;
 use crate::phases::enter::Prepared;
 use crate::plan::Plan;
-use crate::request::Root;
 
 /// `/run/nicdock/bundles/NAME`: config.json, and an empty root in which libcontainer makes /proc and /dev. It works by path, so
 /// it never sees the container's own root, which others may be able to write: that is exchanged for the empty one later, by
@@ -28,7 +26,7 @@ pub struct Staging {
 impl Staging {
     /// Mounts what must be below a folder of its own. The caller is in a private mount namespace: the kernel unmounts
     /// it all when the last process in there ends.
-    pub fn prepare(plan: &Plan) -> Result<Self, LaunchError> {
+    pub fn prepare(plan: &Plan, copies: Copies) -> Result<Self, LaunchError> {
         let folder = folder(&plan.name);
         make_private(folder.parent().unwrap_or(&folder))?;
         for path in [folder.join("rootfs"), folder.join("memory")] {
@@ -37,34 +35,13 @@ impl Staging {
         let empty = mount::detached("tmpfs", &[("mode", Some("755")), ("size", Some("64k"))], NO_PROGRAMS)
             .and_then(|empty| attach(&empty, &folder.join("rootfs")));
         empty.map_err(|e| LaunchError::path(folder.join("rootfs"), e))?;
-        let root = match &plan.container.root {
-            Root::Host => host_root(&folder.join("memory"))?,
-            Root::Directory(path) | Root::Bundle(path) => directory(path)?,
-        };
-        let volumes = plan.container.volumes.iter().map(volume::copy).collect::<Result<_, _>>()?;
-        Ok(Self { folder, prepared: Prepared { root, volumes } })
+        let root = copies.root.map_or_else(|| host_root(&folder.join("memory")), Ok)?;
+        Ok(Self { folder, prepared: Prepared { root, volumes: copies.volumes } })
     }
 
     pub fn rootfs(&self) -> PathBuf {
         self.folder.join("rootfs")
     }
-}
-
-/// A copy of a directory's mount, mounted nowhere.
-fn directory(path: &Path) -> Result<OwnedFd, LaunchError> {
-    let fail = |e: io::Error| LaunchError::path(path, e);
-    let root = mount::open_host_path(path).map_err(fail)?;
-    let mode = rustix::fs::fstat(&root).map_err(|e| fail(e.into()))?.st_mode;
-    if !rustix::fs::FileType::from_raw_mode(mode).is_dir() {
-        return Err(LaunchError::path(path, "is no directory: --rootfs takes an unpacked root file system"));
-    }
-    volume::check_kind(&root, path)?;
-    // The host's / holds it too: --host-root shows that one safely.
-    volume::check_state(&root, path)?;
-    check_mount_points(&root, path)?;
-    let copy = mount::copy(&root, "").map_err(fail)?;
-    mount::restrict(copy.as_fd(), root_attributes()).map_err(fail)?;
-    Ok(copy)
 }
 
 /// The host's `/` below a writable layer in memory, mounted nowhere. An overlay shows no mounts of its lower layer, so the
@@ -90,11 +67,6 @@ fn attach(detached: &OwnedFd, place: &Path) -> io::Result<()> {
 const NO_PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
-
-/// No device node of the root can be opened.
-fn root_attributes() -> MountAttrFlags {
-    if Closing::RootNodev.is_left_open() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_NODEV }
-}
 
 /// Does `work` with `folder` as the current one, and comes back.
 fn in_folder<T>(folder: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -144,21 +116,4 @@ fn folder(name: &str) -> PathBuf {
 
 fn unmount(path: &Path) {
     let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
-}
-
-/// /sys, /proc and /dev of a root must be real folders, or missing: nicdock mounts there.
-fn check_mount_points(root: &OwnedFd, path: &Path) -> Result<(), LaunchError> {
-    for name in ["sys", "proc", "dev"] {
-        match mount::open_inside(root, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY) {
-            Ok(handle) => drop(handle),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let reason = format!(
-                    "its /{name} is not a plain folder ({error}): nicdock mounts there and follows no link"
-                );
-                return Err(LaunchError::path(path, reason));
-            }
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::FOLDER;
+use crate::kernel::walk;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
@@ -12,15 +13,20 @@ pub enum RootError {
         "{path}, in the root of domain {domain}, {what}: somebody could put a program before nicdock's gate there, which is mounted below"
     )]
     Open { domain: String, path: PathBuf, what: String },
+    #[error(
+        "{path}, on the way to {root}, the root of domain {domain}, {what}, who could put another root there after this look: move the root to where only root writes"
+    )]
+    Way { domain: String, root: PathBuf, path: PathBuf, what: String },
     #[error("the root of domain {domain}: {path}: {error}")]
     Io { domain: String, path: PathBuf, error: io::Error },
 }
 
-/// libvirt mounts the gate and executes it by path, and others may write to the root meanwhile. So the folders on the way are root's alone,
-/// or those of `users`, the container's root. Missing ones libvirt makes.
+/// libvirt opens the root, mounts the gate and executes it by path, later, and others may write to the root or exchange it meanwhile. So
+/// the folders on the way to the root and in it are root's alone, or those of `user`, the container's root. Missing ones libvirt makes.
 pub fn look_at_root(domain: &str, root: Option<&str>, user: u32) -> Result<(), RootError> {
     // An image, which nobody else has mounted, or the host's own root.
     let Some(root) = root else { return Ok(()) };
+    look_at_way(domain, Path::new(root), user)?;
     let names = Path::new(FOLDER).strip_prefix("/").unwrap_or(Path::new(FOLDER));
     let below = names.ancestors().collect::<Vec<_>>().into_iter().rev();
     for path in below
@@ -31,8 +37,7 @@ pub fn look_at_root(domain: &str, root: Option<&str>, user: u32) -> Result<(), R
             Err(error) if error.kind() == io::ErrorKind::NotFound && path != Path::new(root) => return Ok(()),
             Err(error) => return Err(RootError::Io { domain: domain.to_owned(), path, error }),
         };
-        let others =
-            found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && found.gid() != 0 && found.gid() != user;
+        let others = is_writable_by_others(found.mode(), found.gid(), user);
         let what = if !found.is_dir() && path != Path::new(root) {
             "is no folder".to_owned()
         } else if found.uid() != 0 && found.uid() != user {
@@ -45,6 +50,35 @@ pub fn look_at_root(domain: &str, root: Option<&str>, user: u32) -> Result<(), R
         return Err(RootError::Open { domain: domain.to_owned(), path, what });
     }
     Ok(())
+}
+
+/// Whoever can rename something on the way puts another root there after this look. In a sticky folder nobody can do that with what is
+/// another's (inode(7)).
+fn look_at_way(domain: &str, root: &Path, user: u32) -> Result<(), RootError> {
+    let failed = |error| RootError::Io { domain: domain.to_owned(), path: root.to_owned(), error };
+    let (_, passed) = walk::open(root).map_err(failed)?;
+    for part in passed {
+        let open =
+            part.is_folder && part.mode & 0o1000 == 0 && is_writable_by_others(part.mode, part.gid, user);
+        let what = if part.uid != 0 && part.uid != user {
+            format!("belongs to user {}", part.uid)
+        } else if open {
+            format!("can be written by others (mode {:o})", part.mode)
+        } else {
+            continue;
+        };
+        return Err(RootError::Way {
+            domain: domain.to_owned(),
+            root: root.to_owned(),
+            path: part.path,
+            what,
+        });
+    }
+    Ok(())
+}
+
+fn is_writable_by_others(mode: u32, gid: u32, user: u32) -> bool {
+    mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0 && gid != user
 }
 
 #[cfg(test)]
@@ -73,6 +107,18 @@ mod tests {
         symlink("/tmp", &libexec).unwrap();
         assert!(look(root).unwrap_err().to_string().contains("is no folder"));
         assert!(matches!(look_at_root("mpi", Some("/no/such"), 0), Err(RootError::Io { .. })));
+    }
+
+    #[test]
+    fn a_root_that_somebody_could_exchange_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        look(&root).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(look(&root).unwrap_err().to_string().contains("mode 777"));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        look(&root).unwrap();
     }
 
     #[test]

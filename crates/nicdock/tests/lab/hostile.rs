@@ -121,7 +121,7 @@ fn roots(_: &Lab) -> Result<(), Failed> {
 }
 
 /// A bundle with this root and these mounts, whose program tries to write to /data.
-fn with_bundle(root_path: &str, mounts: &str) -> Result<(i32, String), Failed> {
+fn with_bundle(options: &[&str], root_path: &str, mounts: &str) -> Result<(i32, String), Failed> {
     let bundle = root(|_| Ok(()))?;
     std::fs::create_dir(bundle.path().join("own"))?;
     let config = format!(
@@ -132,7 +132,8 @@ fn with_bundle(root_path: &str, mounts: &str) -> Result<(i32, String), Failed> {
         bundle.path().join("config.json"),
         config.replace("BUNDLE", &bundle.path().display().to_string()),
     )?;
-    let output = nicdock(&["run", "--nic", "eth3", "--bundle", &bundle.path().display().to_string()]);
+    let folder = bundle.path().display().to_string();
+    let output = nicdock(&[&["run", "--nic", "eth3", "--bundle", &folder], options].concat());
     Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
@@ -142,13 +143,21 @@ fn bundle(_: &Lab) -> Result<(), Failed> {
             r#"{{"destination": "/data", "type": "bind", "source": "{source}", "options": ["bind", "rw"]}}"#
         )
     };
-    let (status, text) = with_bundle("../..", "")?;
+    let (status, text) = with_bundle(&[], "../..", "")?;
     expect(status == 125 && text.contains(".."), text)?;
     let outside = tempfile::tempdir()?;
-    let (status, text) = with_bundle(".", &bind(&outside.path().display().to_string()))?;
+    let outside_bind = bind(&outside.path().display().to_string());
+    let (status, text) = with_bundle(&[], ".", &outside_bind)?;
+    let named = text.contains(&format!("{} on /data", outside.path().display()));
+    expect(status == 125 && named && text.contains("--bundle-binds"), format!("{status}: {text}"))?;
+    let (status, text) = with_bundle(&["--bundle-binds"], ".", &outside_bind)?;
     expect(status != 0 && status != 125 && text.contains("read-only"), format!("{status}: {text}"))?;
     expect(!outside.path().join("written").exists(), "the bundle wrote to the host")?;
-    let (status, text) = with_bundle(".", &bind("BUNDLE/own"))?;
+    for inside in ["BUNDLE/own", "own"] {
+        let (status, text) = with_bundle(&[], ".", &bind(inside))?;
+        expect(status == 0, format!("{inside}: {status}: {text}"))?;
+    }
+    let (status, text) = with_bundle(&[], "BUNDLE/.", &bind("BUNDLE/own"))?;
     expect(status == 0, format!("{status}: {text}"))
 }
 

@@ -26,6 +26,7 @@ mod lxc;
 mod lxd;
 mod monitor;
 mod nicdock;
+mod opened;
 mod page;
 mod probe;
 mod probing;
@@ -124,6 +125,7 @@ fn main() -> std::process::ExitCode {
             ledger::TESTS,
             lifecycle::TESTS,
             longevity::TESTS,
+            opened::TESTS,
             libvirt::TESTS,
             lxc::TESTS,
             lxd::TESTS,

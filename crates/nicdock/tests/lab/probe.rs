@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod entry;
+mod exchange;
 mod listen;
 mod mpi;
 mod pass;
@@ -26,6 +27,9 @@ pub fn run(args: &[String]) -> ExitCode {
         ["tcx", interface] => return end("tcx", &xdp::tcx(interface)),
         ["mpi"] => return end("mpi", &mpi::run()),
         ["pass", socket] => return end("pass", &pass::run(socket)),
+        ["exchange", one, other] => return end("exchange", &exchange::run(one, other, false)),
+        ["exchange", one, other, "for-ever"] => return end("exchange", &exchange::run(one, other, true)),
+        ["connect", socket] => std::os::unix::net::UnixStream::connect(socket).map(drop),
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),

@@ -1,0 +1,147 @@
+//! Opening a path of the host part by part, so that whoever could lead it elsewhere is known.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::io::Errno;
+
+/// As many symbolic links as the kernel follows (`MAXSYMLINKS`, path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// One part of the way: a folder, a symbolic link, or at last what the path names.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    pub path: PathBuf,
+    pub is_link: bool,
+    pub is_folder: bool,
+    pub uid: u32,
+    pub gid: u32,
+    pub mode: u32,
+}
+
+/// Opens `path` as a handle only (`O_PATH`), as the kernel would, links followed; gives every part that was passed, from `/` or the
+/// working directory on; the last is what is open.
+pub fn open(path: &Path) -> io::Result<(OwnedFd, Vec<Passed>)> {
+    if path.as_os_str().is_empty() {
+        return Err(Errno::NOENT.into());
+    }
+    let mut here = start(path)?;
+    let mut at = if path.is_absolute() { PathBuf::from("/") } else { PathBuf::new() };
+    let mut passed = vec![look(&here, at.clone())?];
+    let mut left = parts(path);
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        let next = step(&here, &part)?;
+        let found = look(&next, at.join(&part))?;
+        if found.is_link {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Errno::LOOP.into());
+            }
+            let target = PathBuf::from(OsString::from_vec(readlinkat(&next, "", Vec::new())?.into_bytes()));
+            if target.is_absolute() {
+                (here, at) = (start(&target)?, PathBuf::from("/"));
+            }
+            left.extend(parts(&target));
+        } else {
+            (here, at) = (next, found.path.clone());
+        }
+        passed.push(found);
+    }
+    // A link to / or to its own folder has no part of its own behind it.
+    if passed.last().is_some_and(|last| last.is_link) {
+        passed.push(look(&here, at)?);
+    }
+    Ok((here, passed))
+}
+
+/// The last part first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let named = |part: Component<'_>| match part {
+        Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
+        _ => None,
+    };
+    path.components().rev().filter_map(named).collect()
+}
+
+fn start(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(CWD, if path.is_absolute() { "/" } else { "." }, flags, Mode::empty())?)
+}
+
+/// As a folder at first: without `O_DIRECTORY` the kernel mounts nothing that is mounted on demand (`follow_automount()` of fs/namei.c).
+fn step(folder: &OwnedFd, part: &OsString) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(folder, part, flags | OFlags::DIRECTORY, Mode::empty()) {
+        Err(Errno::NOTDIR) => Ok(openat(folder, part, flags, Mode::empty())?),
+        opened => Ok(opened?),
+    }
+}
+
+fn look(handle: &OwnedFd, path: PathBuf) -> io::Result<Passed> {
+    let is = fstat(handle)?;
+    let kind = FileType::from_raw_mode(is.st_mode);
+    Ok(Passed {
+        path,
+        is_link: kind.is_symlink(),
+        is_folder: kind.is_dir(),
+        uid: is.st_uid,
+        gid: is.st_gid,
+        mode: is.st_mode & 0o7777,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_where_the_kernel_leads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::write(at("a/file"), "").unwrap();
+        symlink("a", at("near")).unwrap();
+        symlink(at("near/b"), at("far")).unwrap();
+        symlink("../file", at("a/b/up")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        for path in
+            ["a", "near/b", "far", "far/up", "far/../file", "a/./b", "loop", "far/none", "a/file/x", ""]
+        {
+            let path = if path.is_empty() { PathBuf::new() } else { at(path) };
+            match (open(&path), path.metadata()) {
+                (Ok((handle, _)), Ok(wanted)) => {
+                    assert_eq!(fstat(&handle).unwrap().st_ino, wanted.ino(), "{}", path.display());
+                }
+                (Err(error), Err(wanted)) => {
+                    assert_eq!(error.raw_os_error(), wanted.raw_os_error(), "{}", path.display());
+                }
+                (walked, wanted) => panic!("{}: {walked:?}, {wanted:?}", path.display()),
+            }
+        }
+    }
+
+    #[test]
+    fn every_link_on_the_way_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        symlink("a", folder.path().join("one")).unwrap();
+        symlink("one", folder.path().join("two")).unwrap();
+        let (_, passed) = open(&folder.path().join("two")).unwrap();
+        let links: Vec<_> = passed.iter().filter(|part| part.is_link).map(|part| part.path.clone()).collect();
+        assert_eq!(links, [folder.path().join("two"), folder.path().join("one")]);
+        for target in ["/", "."] {
+            let link = folder.path().join("alone");
+            symlink(target, &link).unwrap();
+            let (_, passed) = open(&link).unwrap();
+            assert!(passed.last().unwrap().is_folder, "{target}");
+            std::fs::remove_file(link).unwrap();
+        }
+    }
+}

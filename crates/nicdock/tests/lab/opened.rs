@@ -1,0 +1,298 @@
+//! Another user owns a bundle, or folders above a root and a volume, and leads their names elsewhere.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use libtest_mimic::Failed;
+
+use crate::lifecycle::kill;
+use crate::nicdock::{command, eventually, expect, fail, nicdock, succeed};
+use crate::{Lab, Test};
+
+pub const TESTS: &[Test] = &[
+    (
+        "a_folder_exchanged_after_nicdock_looked_leads_to_the_host_if_it_is_opened_again_by_name_and_else_not",
+        exchanged,
+        Lab::is_first_of_its_kernel,
+    ),
+    (
+        "folders_exchanged_all_the_time_never_lead_to_the_host",
+        exchanged_all_the_time,
+        Lab::is_first_of_its_kernel,
+    ),
+    ("a_users_link_leads_to_that_users_own_files_only", links, Lab::is_first),
+    ("a_bundles_link_is_named_and_not_followed", bundle_link, Lab::is_first),
+    ("what_read_only_does_not_stop_needs_bundle_binds", daemon, Lab::is_first),
+    ("no_other_name_shows_devices_or_nicdocks_state", other_names, Lab::is_first),
+];
+
+const USER: u32 = 1000;
+
+/// What a program writes, as root of its container, and where the host's folder or the user's have it then.
+const WRITE: &str = "echo x >/written; echo x >/data/written";
+
+/// A bundle of an ordinary user's, with a link to a folder of root's beside its root and one beside its data.
+struct Scene {
+    folder: tempfile::TempDir,
+    host: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Result<Self, Failed> {
+        let this = Self { folder: tempfile::tempdir()?, host: tempfile::tempdir()? };
+        let shell = |root: &Path| -> std::io::Result<()> {
+            fs::create_dir_all(root.join("bin"))?;
+            fs::copy("/bin/busybox", root.join("bin/sh")).map(drop)
+        };
+        for root in [this.at("rootfs"), this.host.path().join("root")] {
+            shell(&root)?;
+        }
+        for folder in [this.at("data"), this.host.path().join("data")] {
+            fs::create_dir(folder)?;
+        }
+        symlink(this.host.path().join("root"), this.at("other-root"))?;
+        symlink(this.host.path().join("data"), this.at("other-data"))?;
+        let mount =
+            r#"{"destination": "/data", "type": "bind", "source": "data", "options": ["bind", "rw"]}"#;
+        fs::write(this.at("config.json"), config("rootfs", mount, &["/bin/sh", "-c", WRITE]))?;
+        for name in ["", "rootfs", "data", "config.json", "other-root", "other-data"] {
+            lchown(this.at(name), Some(USER), Some(USER))?;
+        }
+        fs::set_permissions(this.folder.path(), fs::Permissions::from_mode(0o755))?;
+        Ok(this)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+
+    /// Once, by the user.
+    fn exchange(&self) -> Result<(), Failed> {
+        for name in ["root", "data"] {
+            let status = self.exchanging(name, &[])?.status()?;
+            expect(status.success(), "the user could not exchange")?;
+        }
+        Ok(())
+    }
+
+    fn exchanging(&self, name: &str, more: &[&str]) -> Result<Command, Failed> {
+        let one = if name == "root" { "rootfs" } else { name };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--probe", "exchange", &self.text(one), &self.text(&format!("other-{name}"))]);
+        command.args(more).uid(USER).gid(USER);
+        Ok(command)
+    }
+
+    /// The same root and data, by the bundle and by the command line.
+    fn ways(&self) -> [Vec<String>; 2] {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let volume = format!("{}:/data", self.text("data"));
+        let named = ["--rootfs", &self.text("rootfs"), "-v", &volume, "--", "/bin/sh", "-c", WRITE];
+        [words(&["--bundle", &self.text("")]), words(&named)]
+    }
+
+    /// What was written to the host's folders, of `root` and `data`.
+    fn reached(&self) -> Vec<&'static str> {
+        let written = |name: &&str| {
+            let file = self.host.path().join(name).join("written");
+            file.exists() && fs::remove_file(file).is_ok()
+        };
+        ["root", "data"].into_iter().filter(written).collect()
+    }
+}
+
+fn config(root: &str, mounts: &str, args: &[&str]) -> String {
+    format!(
+        r#"{{"ociVersion": "1.0.2", "root": {{"path": "{root}"}}, "mounts": [{mounts}],
+            "process": {{"args": {args:?}, "cwd": "/", "user": {{"uid": 0, "gid": 0}}, "env": []}}}}"#
+    )
+}
+
+/// nicdock is stopped when it has looked and leased and before it mounts; then the user exchanges the folders.
+fn stopped_meanwhile(scene: &Scene, way: &[String], left_open: &str) -> Result<Output, Failed> {
+    let mut command = command(&["run", "--nic", "eth3"]);
+    command.args(way).env("NICDOCK_LEAVE_OPEN", left_open).env("NICDOCK_FAIL_AT", "reserve.begun=stop");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let status = format!("/proc/{}/stat", child.id());
+    let state = || fs::read_to_string(&status).unwrap_or_default();
+    let ended_or = |state: &str, wanted: &str| state.contains(wanted) || state.contains(") Z ");
+    eventually("nicdock stops", || ended_or(&state(), ") T "))?;
+    let exchanged = scene.exchange();
+    let _ = kill(i32::try_from(child.id())?, "CONT");
+    let output = child.wait_with_output()?;
+    exchanged?;
+    scene.exchange()?;
+    Ok(output)
+}
+
+fn exchanged(_: &Lab) -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    for way in scene.ways() {
+        let output = stopped_meanwhile(&scene, &way, "opened-once")?;
+        let reached = scene.reached();
+        expect(reached == ["root", "data"], format!("{way:?}, by name: only {reached:?}: {output:?}"))?;
+        let output = stopped_meanwhile(&scene, &way, "")?;
+        let reached = scene.reached();
+        expect(reached.is_empty(), format!("{way:?}: reached {reached:?}: {output:?}"))?;
+        // What was looked at is what was used.
+        for name in ["rootfs/written", "data/written"] {
+            fs::remove_file(scene.at(name)).map_err(|e| format!("{way:?}: {name}: {e}: {output:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn exchanged_all_the_time(_: &Lab) -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let mut users = Vec::new();
+    for name in ["root", "data"] {
+        users.push(scene.exchanging(name, &["for-ever"])?.spawn()?);
+    }
+    let mut ran = 0;
+    let result = (0..8).try_for_each(|round| {
+        let way = &scene.ways()[round % 2];
+        let words: Vec<&str> = way.iter().map(String::as_str).collect();
+        let output = nicdock(&[&["run", "--nic", "eth3"], &words[..]].concat());
+        let reached = scene.reached();
+        ran += usize::from(output.status.success());
+        println!("round {round}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let refused = output.status.code() == Some(125) && output.stderr.len() > 10;
+        expect(reached.is_empty(), format!("{way:?}: reached {reached:?}"))?;
+        expect(refused || output.status.success(), format!("{way:?}: {output:?}"))
+    });
+    for user in &mut users {
+        expect(user.try_wait()?.is_none(), "the user has given up")?;
+        user.kill()?;
+        user.wait()?;
+    }
+    println!("{ran} of 8 ran, the others were refused");
+    result
+}
+
+fn links(_: &Lab) -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let volume = format!("{}:/data", scene.text("other-data"));
+    let args = |root: &str| {
+        let root = scene.text(root);
+        ["run", "--nic", "eth3", "--rootfs", &root, "-v", &volume, "--", "/bin/sh", "-c", WRITE]
+            .map(str::to_owned)
+    };
+    for root in ["rootfs", "other-root"] {
+        let args = args(root);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let text = fail(125, &args)?;
+        expect(text.contains("symbolic link of user 1000"), text)?;
+    }
+    expect(scene.reached().is_empty(), "a refused command wrote")?;
+    let output = command(&args("other-root").each_ref().map(String::as_str))
+        .env("NICDOCK_LEAVE_OPEN", "foreign-links")
+        .output()?;
+    let reached = scene.reached();
+    expect(reached == ["root", "data"], format!("links followed anywhere reached {reached:?}: {output:?}"))?;
+    // To the user's own, and root's link to anything.
+    for (owner, target) in [(USER, scene.at("data")), (0, scene.host.path().join("data"))] {
+        fs::remove_file(scene.at("other-data"))?;
+        symlink(&target, scene.at("other-data"))?;
+        lchown(scene.at("other-data"), Some(owner), None)?;
+        let args = args("rootfs");
+        succeed(&args.each_ref().map(String::as_str))?;
+        expect(target.join("written").exists(), format!("{}: nothing was written", target.display()))?;
+    }
+    Ok(())
+}
+
+fn bundle_link(_: &Lab) -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let folder = scene.text("");
+    let bind = |source: &str| {
+        format!(
+            r#"{{"destination": "/data", "type": "bind", "source": "{source}", "options": ["bind", "ro"]}}"#
+        )
+    };
+    let own = format!("{folder}other-data");
+    for (root, mounts, link, advice) in [
+        ("other-root", String::new(), "other-root", "--rootfs"),
+        ("other-root/bin", String::new(), "other-root", "--rootfs"),
+        ("rootfs", bind("other-data"), "other-data", "-v"),
+        ("rootfs", bind(&own), "other-data", "-v"),
+    ] {
+        fs::write(scene.at("config.json"), config(root, &mounts, &["/bin/sh", "-c", "true"]))?;
+        for command in ["plan", "run"] {
+            let text = fail(125, &[command, "--nic", "eth3", "--bundle", &folder])?;
+            let named = text.contains(&format!("{folder}{link} is a symbolic link"));
+            expect(named && text.contains(advice), text)?;
+        }
+    }
+    fs::rename(scene.at("config.json"), scene.at("other.json"))?;
+    symlink("other.json", scene.at("config.json"))?;
+    fail(125, &["run", "--nic", "eth3", "--bundle", &folder]).map(drop)
+}
+
+/// A daemon's socket in a folder that is bound read-only.
+fn daemon(_: &Lab) -> Result<(), Failed> {
+    let scene = Scene::new()?;
+    let outside = tempfile::tempdir()?;
+    let listener = UnixListener::bind(outside.path().join("socket"))?;
+    listener.set_nonblocking(true)?;
+    let this = std::env::current_exe()?.display().to_string();
+    let bind = |source: &str, destination: &str| {
+        format!(
+            r#"{{"destination": "{destination}", "type": "bind", "source": "{source}", "options": ["rbind", "rw"]}}"#
+        )
+    };
+    let mut mounts: Vec<String> = ["/usr", "/lib", "/lib64"].map(|name| bind(name, name)).into();
+    mounts.push(bind(&this, "/probe"));
+    mounts.push(bind(&outside.path().display().to_string(), "/daemon"));
+    let args = ["/probe", "--probe", "connect", "/daemon/socket"];
+    fs::write(scene.at("config.json"), config("rootfs", &mounts.join(","), &args))?;
+    let folder = scene.text("");
+    let run = ["run", "--nic", "eth3", "--bundle", &folder];
+    let text = fail(125, &run)?;
+    let named = text.contains(&format!("{} on /daemon", outside.path().display()));
+    expect(named && text.contains("--bundle-binds") && listener.accept().is_err(), text)?;
+    let output = nicdock(&[&run[..], &["--bundle-binds"]].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let connected = output.stdout == b"open\n" && listener.accept().is_ok();
+    expect(connected && text.contains("connecting to a daemon's socket"), format!("{output:?}"))?;
+    // Files are read-only, all the same.
+    fs::write(
+        scene.at("config.json"),
+        config("rootfs", &mounts.join(","), &["/bin/sh", "-c", "echo >/daemon/x"]),
+    )?;
+    let output = nicdock(&[&run[..], &["--bundle-binds"]].concat());
+    expect(!output.status.success() && !outside.path().join("x").exists(), format!("{output:?}"))?;
+    expect(fail(2, &["run", "--nic", "eth3", "--host-root", "--bundle-binds", "--", "true"]).is_ok(), "alone")
+}
+
+/// A mount of it elsewhere has another path.
+fn other_names(_: &Lab) -> Result<(), Failed> {
+    let state = Path::new("/run/nicdock/leases");
+    fs::create_dir_all(state)?;
+    let place = tempfile::tempdir()?;
+    chown(place.path(), Some(0), Some(0))?;
+    let named = place.path().display().to_string();
+    for (source, word) in
+        [("/run", "state"), ("/run/nicdock/leases", "state"), ("/dev", "devtmpfs"), ("/proc", "proc")]
+    {
+        crate::upsets::run(&format!("mount --bind {source} {named}"))?;
+        let volume = format!("{named}:/data");
+        let texts = [
+            fail(125, &["run", "--nic", "eth3", "--host-root", "-v", &volume, "--", "true"]),
+            fail(125, &["run", "--nic", "eth3", "--rootfs", &named, "--", "true"]),
+        ];
+        crate::upsets::run(&format!("umount {named}"))?;
+        for text in texts {
+            let text = text?;
+            expect(text.contains(&named) && text.contains(word), format!("{source}: {text}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,8 +1,8 @@
 //! nicdock's part of a container's configuration: put in and taken out.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -116,7 +116,18 @@ fn read(path: &Path) -> Result<String, LxcError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LxcError> {
-    fs::write(path, text).map_err(|error| LxcError::Io { path: path.to_owned(), error })
+    fresh(path, text).map(drop).map_err(|error| LxcError::Io { path: path.to_owned(), error })
+}
+
+/// A new file, instead of what may be there: over a link of another user's, who owns the folder, any file of the host would be written.
+fn fresh(path: &Path, text: &str) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 /// Another whole file in its place, with its owner and mode.
@@ -124,9 +135,9 @@ fn replace(path: &Path, text: &str) -> Result<(), LxcError> {
     let aside = path.with_file_name("config.nicdock");
     let made = || -> io::Result<()> {
         let before = fs::metadata(path)?;
-        fs::write(&aside, text)?;
-        fs::set_permissions(&aside, before.permissions())?;
-        std::os::unix::fs::chown(&aside, Some(before.uid()), Some(before.gid()))?;
+        let file = fresh(&aside, text)?;
+        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        file.set_permissions(before.permissions())?;
         fs::rename(&aside, path)
     };
     made().map_err(|error| LxcError::Io { path: path.to_owned(), error })
@@ -135,6 +146,24 @@ fn replace(path: &Path, text: &str) -> Result<(), LxcError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_link_in_a_containers_folder_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["of-the-host", "config"] {
+            fs::write(at(name), "before").unwrap();
+        }
+        for name in ["nicdock.conf", "config.nicdock"] {
+            std::os::unix::fs::symlink(at("of-the-host"), at(name)).unwrap();
+        }
+        write(&at("nicdock.conf"), "new").unwrap();
+        replace(&at("config"), "new").unwrap();
+        assert_eq!(fs::read_to_string(at("of-the-host")).unwrap(), "before");
+        for name in ["nicdock.conf", "config"] {
+            assert_eq!(fs::read_to_string(at(name)).unwrap(), "new", "{name}");
+        }
+    }
 
     #[test]
     fn what_was_put_in_is_taken_out_byte_for_byte() {

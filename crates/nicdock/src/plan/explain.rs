@@ -73,10 +73,14 @@ fn prepare(container: &Container, join: Option<&str>) -> Vec<Step> {
         }
     };
     let volumes = container.volumes.iter().map(|volume| {
-        let access = if volume.read_only { "read-only" } else { "WRITABLE" };
+        let (access, but) = if volume.read_only {
+            ("read-only", "; sockets and pipes in it can be used all the same")
+        } else {
+            ("WRITABLE", "")
+        };
         step(
             format!("show {} on {}, {access}", volume.source.display(), volume.destination),
-            "asked for; without devices, set-user-ID programs and what is mounted in it",
+            format!("asked for; without devices, set-user-ID programs and what is mounted in it{but}"),
         )
     });
     let mut steps = vec![

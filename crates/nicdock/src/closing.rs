@@ -43,6 +43,8 @@ pub enum Closing {
     OpenedOnce,
     /// an ordinary user's link leads to that user's own files only
     ForeignLinks,
+    /// the rule and the node of a device that has gone are taken from its container
+    DeviceNumbers,
     /// what was promised is compared with what there is
     Verify,
     /// the container's program is executed by a static program in memory, not by nicdock
@@ -70,6 +72,7 @@ const NAMES: &[(&str, Closing)] = &[
     ("no-new-privileges", Closing::NoNewPrivileges),
     ("opened-once", Closing::OpenedOnce),
     ("foreign-links", Closing::ForeignLinks),
+    ("device-numbers", Closing::DeviceNumbers),
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
 ];

@@ -22,6 +22,7 @@ pub mod show;
 pub mod sockets;
 pub mod soft_rdma;
 pub mod soft_roce;
+pub mod stale;
 pub mod verify;
 mod wait;
 

@@ -9,10 +9,11 @@ use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
 use crate::launch::{LaunchError, finish};
 use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
-use crate::phases::devices::given_nodes;
+use crate::phases::devices::DeviceNode;
 use crate::phases::show::{Showing, show};
+use crate::phases::stale::Begin;
 use crate::phases::{
-    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets,
+    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets, stale,
 };
 use crate::plan::Grant;
 use crate::view::Profile;
@@ -110,7 +111,7 @@ fn steps(
     })?;
     goes_on()?;
     limits(target, grants, journal)?;
-    nodes(target, grants, journal)?;
+    nodes(target, journal)?;
     goes_on()?;
     {
         let _turn = Turn::wait()?;
@@ -122,6 +123,7 @@ fn steps(
         show(&Showing { process, grants: &siblings.grants, view, freezer, cover_proc })?;
     }
     goes_on()?;
+    stale::check(journal)?;
     if fs::metadata(format!("/proc/{pid}/ns/mnt")).map_or(0, |of| std::os::unix::fs::MetadataExt::ino(&of))
         != target.mounts
     {
@@ -132,19 +134,28 @@ fn steps(
 }
 
 /// What the device cgroup refuses until now is allowed; that it can be opened then is tried.
-fn nodes(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(), PhaseError> {
+fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
+    stale::give(journal, target.process, |nodes, begin| allow_refused(target, nodes, journal, begin))
+}
+
+fn allow_refused(
+    target: &Target,
+    nodes: &[DeviceNode],
+    journal: Journal<'_>,
+    begin: Begin<'_>,
+) -> Result<(), PhaseError> {
     let pid = target.process.pid;
     let mut refused = Vec::new();
-    for node in given_nodes(grants)? {
-        if !allow::can_open(&target.cgroup, pid, &node)? {
-            refused.push(node);
+    for node in nodes {
+        if !allow::can_open(&target.cgroup, pid, node)? {
+            refused.push(node.clone());
         }
     }
     if refused.is_empty() {
         return Ok(());
     }
     let pins = format!("{}-devices", journal.token.generation);
-    allow::allow(&target.cgroup, &refused, &pins, journal)?;
+    allow::allow(&target.cgroup, &refused, &pins, begin)?;
     for node in &refused {
         if !allow::can_open(&target.cgroup, pid, node)? {
             let error = std::io::Error::from_raw_os_error(libc::EPERM);

@@ -46,7 +46,7 @@ impl Siblings {
                 _ => None,
             });
             if shown.is_some() || started(&lease) {
-                this.grants.push(lease.grant.clone());
+                this.grants.push(lease.left());
             }
             // The narrower one holds.
             this.view = match (this.view, shown) {

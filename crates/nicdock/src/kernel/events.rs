@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE};
-use netlink_sys::{Socket, SocketAddr};
 
 use super::rtnl::messages;
 
@@ -38,17 +38,35 @@ impl LinkEvents {
     }
 }
 
-/// Devices that the kernel removes, anywhere on the host.
+/// Devices that come and go, anywhere on the host.
 pub struct Uevents(Socket);
+
+/// What has happened to them.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Paths below /sys of those removed: `/devices/pci0000:00/0000:00:1e.0/0000:03:00.4`.
+    pub removed: Vec<String>,
+    /// An RDMA device, or a node of one, has come or gone, or may have: events were lost (`ENOBUFS`, netlink(7)).
+    pub rdma: bool,
+}
 
 impl Uevents {
     pub fn open() -> io::Result<Self> {
         listen(NETLINK_KOBJECT_UEVENT, UEVENT_KERNEL).map(Self)
     }
 
-    /// Paths below /sys of the devices removed since the last call: `/devices/pci0000:00/0000:00:1e.0/0000:03:00.4`.
-    pub fn removed(&self) -> Vec<String> {
-        datagrams(&self.0).iter().filter_map(|datagram| removed(datagram)).map(str::to_owned).collect()
+    /// Since the last call.
+    pub fn drain(&self) -> Changes {
+        let mut changes = Changes::default();
+        while let Some(received) = next(&self.0) {
+            let Ok(datagram) = received else {
+                changes.rdma = true;
+                break;
+            };
+            changes.rdma |= is_of_rdma(&datagram);
+            changes.removed.extend(removed(&datagram).map(str::to_owned));
+        }
+        changes
     }
 }
 
@@ -56,6 +74,17 @@ impl Uevents {
 pub fn removed(event: &[u8]) -> Option<&str> {
     let first = event.split(|byte| *byte == 0).next()?;
     std::str::from_utf8(first).ok()?.strip_prefix("remove@")
+}
+
+/// Whether an event says that an RDMA device, or a node of one, has come or gone.
+pub fn is_of_rdma(event: &[u8]) -> bool {
+    let mut variables = event.split(|byte| *byte == 0);
+    let heading = variables.next().unwrap_or_default();
+    let is_wanted = heading.starts_with(b"add@") || heading.starts_with(b"remove@");
+    let classes: [&[u8]; 3] =
+        [b"SUBSYSTEM=infiniband", b"SUBSYSTEM=infiniband_verbs", b"SUBSYSTEM=infiniband_mad"];
+    is_wanted
+        && (heading.ends_with(b"/misc/rdma_cm") || variables.any(|variable| classes.contains(&variable)))
 }
 
 impl AsFd for LinkEvents {
@@ -78,16 +107,26 @@ fn listen(protocol: isize, group: u32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Everything that waits; messages that are not the kernel's (port 0) are passed over.
+/// Everything that waits.
 fn datagrams(socket: &Socket) -> Vec<Vec<u8>> {
-    let kernel = SocketAddr::new(0, 0).port_number();
     let mut found = Vec::new();
-    while let Ok((datagram, from)) = socket.recv_from_full() {
-        if from.port_number() == kernel {
-            found.push(datagram);
-        }
+    while let Some(Ok(datagram)) = next(socket) {
+        found.push(datagram);
     }
     found
+}
+
+/// The next one that waits; messages that are not the kernel's (port 0) are passed over.
+fn next(socket: &Socket) -> Option<io::Result<Vec<u8>>> {
+    loop {
+        match socket.recv_from_full() {
+            Ok((datagram, from)) if from.port_number() == 0 => return Some(Ok(datagram)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 pub fn link_events(datagram: &[u8]) -> Vec<LinkEvent> {

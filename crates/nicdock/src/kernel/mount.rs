@@ -75,6 +75,7 @@ pub fn pivot(root: &OwnedFd, old: &OwnedFd) -> io::Result<()> {
 }
 
 /// `struct mount_attr` (include/uapi/linux/mount.h).
+#[derive(Default)]
 #[repr(C)]
 struct MountAttr {
     attr_set: u64,
@@ -87,10 +88,13 @@ struct MountAttr {
 pub fn restrict(mount: BorrowedFd<'_>, attrs: MountAttrFlags) -> io::Result<()> {
     let attr = MountAttr {
         attr_set: u64::from(attrs.bits()),
-        attr_clr: 0,
         propagation: libc::MS_PRIVATE,
-        userns_fd: 0,
+        ..MountAttr::default()
     };
+    set_attributes(mount, &attr)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, attr: &MountAttr) -> io::Result<()> {
     let empty: &CStr = c"";
     // SAFETY: `attr` has the kernel's layout and the size passed is its own.
     let result = unsafe {
@@ -99,11 +103,19 @@ pub fn restrict(mount: BorrowedFd<'_>, attrs: MountAttrFlags) -> io::Result<()> 
             mount.as_raw_fd(),
             empty.as_ptr(),
             libc::AT_EMPTY_PATH,
-            std::ptr::from_ref(&attr),
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Lets the mount open as `mount` be written to, which must not be one that anybody sees: a copy.
+pub fn allow_writing(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_attributes(
+        mount,
+        &MountAttr { attr_clr: u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), ..MountAttr::default() },
+    )
 }
 
 /// Opens `path` below `root` without ever leaving it and without following any link (openat2(2)).

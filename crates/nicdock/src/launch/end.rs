@@ -8,7 +8,7 @@ use super::{LaunchError, staging};
 use crate::attach;
 use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
-use crate::phases::{cgroup, draining, queue_pairs};
+use crate::phases::{cgroup, draining, queue_pairs, stale};
 use crate::say::notice;
 
 /// Ends what is left of this process's container. NICs that no other container has go back to the host; `namespace` is
@@ -81,6 +81,10 @@ pub fn recover_container(ledger: &Ledger, name: &str) -> Result<Recovered, Launc
 pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, LaunchError> {
     ledger.tidy()?;
     let mut recovered = Recovered::default();
+    match stale::look(ledger) {
+        Ok(told) => recovered.done.extend(told.iter().map(ToString::to_string)),
+        Err(error) => recovered.failed.push(error.into()),
+    }
     for seen in leases {
         if seen.state() == State::Draining {
             recovered.add(drained(ledger, &seen));

@@ -24,12 +24,12 @@ use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
-use crate::lease::{Holder, Journal, Ledger, Lock, STATE, Step};
+use crate::lease::{Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
 use crate::phases::cgroup::{self, Cgroup};
-use crate::phases::devices::given_nodes;
 use crate::phases::network;
 use crate::phases::rdma_limits::{self, Inside};
 use crate::phases::settings;
+use crate::phases::stale;
 use crate::plan::Plan;
 use crate::request::Memlock;
 use crate::say::notice;
@@ -122,7 +122,7 @@ fn attempt(
     timings.mark("prepare");
     let mut worker = Worker::start(plan, &staging.prepared, host, journal, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
-    let watch = Watch::start(plan, handle).map_err(inside)?;
+    let watch = Watch::start(plan, journal.ledger, handle).map_err(inside)?;
     let config = spec::spec(plan, &staging);
     let config_path = staging.folder.join("config.json");
     fs::write(&config_path, config.to_string()).map_err(|e| LaunchError::path(&config_path, e))?;
@@ -161,9 +161,11 @@ fn attempt(
     let process = Process::open(init).map_err(inside)?;
     journal.begin(&Step::Restrict)?;
     let cgroup = Cgroup::of_process(init)?;
-    if !Closing::DeviceCgroup.is_left_open() {
-        cgroup.restrict_devices(&given_nodes(&plan.grants)?)?;
-    }
+    let first = ProcessId::of(init).ok_or_else(|| LaunchError::Container("it has ended".into()))?;
+    stale::give(journal, first, |nodes, _| match Closing::DeviceCgroup.is_left_open() {
+        true => Ok(()),
+        false => cgroup.restrict_devices(nodes),
+    })?;
     if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
         cgroup.restrict_sockets(&plan.container.families)?;
     }
@@ -176,6 +178,7 @@ fn attempt(
     timings.mark("enter and verify");
     let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;
     cgroup::holds_only(&plan.name, init)?;
+    stale::check(journal)?;
     journal.start(handle.as_raw_fd())?;
     if let Some(signal) = signals.next_that_ends().map_err(inside)? {
         return Err(LaunchError::Signal(signal));

@@ -1,5 +1,5 @@
 //! What happens to the NICs while the program runs: a link that goes down, a NIC that is pulled. A program does not hear
-//! of it by itself: a usNIC's queue pairs go silent without an error.
+//! of it by itself: a usNIC's queue pairs go silent without an error. When an RDMA device goes, its number is taken from the container.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::kernel::events::{LinkEvent, LinkEvents, Uevents};
 use crate::kernel::netns;
-use crate::phases::queue_pairs;
+use crate::lease::Ledger;
+use crate::phases::{queue_pairs, stale};
 use crate::plan::{Grant, NetdevGrant, Plan};
 
 /// Two sockets to poll, and what was known last.
@@ -15,6 +16,8 @@ pub struct Watch<'a> {
     links: LinkEvents,
     uevents: Uevents,
     grants: &'a [Grant],
+    container: &'a str,
+    ledger: &'a Ledger,
     /// Whether a netdev has a carrier, by its name inside.
     carriers: BTreeMap<String, bool>,
     /// NICs that were said to be unplugged.
@@ -23,7 +26,7 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Listens from now on; `namespace` is the container's.
-    pub fn start(plan: &'a Plan, namespace: &OwnedFd) -> io::Result<Self> {
+    pub fn start(plan: &'a Plan, ledger: &'a Ledger, namespace: &OwnedFd) -> io::Result<Self> {
         let netdevs = plan.grants.iter().flat_map(|grant| &grant.netdevs);
         let carrier = |given: &NetdevGrant| (given.name.clone(), given.host.carrier == Some(true));
         Ok(Self {
@@ -31,12 +34,15 @@ impl<'a> Watch<'a> {
             uevents: Uevents::open()?,
             carriers: netdevs.map(carrier).collect(),
             grants: &plan.grants,
+            container: &plan.name,
+            ledger,
             unplugged: Vec::new(),
         })
     }
 
     /// The NIC's move took its carrier away and brought it back: that is no news. What is different now is.
     pub fn begin(&mut self) -> Vec<String> {
+        let mut news = self.numbers();
         let before = self.carriers.clone();
         for event in self.links.drain() {
             self.carriers.entry(event.name).and_modify(|carrier| *carrier = event.carrier);
@@ -45,7 +51,7 @@ impl<'a> Watch<'a> {
             let event = LinkEvent { carrier: *self.carriers.get(&name)?, name };
             if had && !event.carrier { self.tell(&event) } else { None }
         };
-        let mut news: Vec<String> = before.into_iter().filter_map(lost).collect();
+        news.extend(before.into_iter().filter_map(lost));
         news.extend(self.news());
         news
     }
@@ -55,9 +61,11 @@ impl<'a> Watch<'a> {
         [self.links.as_fd(), self.uevents.as_fd()]
     }
 
-    /// What has happened since, in sentences. Events that were lost (`ENOBUFS`) are lost: this is a notice, not a promise.
+    /// What has happened since, in sentences. Of links, events that were lost (`ENOBUFS`) are lost: that is a notice, not a promise.
     pub fn news(&mut self) -> Vec<String> {
-        let mut news = Vec::new();
+        let changes = self.uevents.drain();
+        // First of all: the number may be the next device's already.
+        let mut news = if changes.rdma { self.numbers() } else { Vec::new() };
         for event in self.links.drain() {
             let before =
                 self.carriers.get_mut(&event.name).map(|carrier| std::mem::replace(carrier, event.carrier));
@@ -65,7 +73,7 @@ impl<'a> Watch<'a> {
                 news.extend(self.tell(&event));
             }
         }
-        for path in self.uevents.removed() {
+        for path in changes.removed {
             news.extend(self.removal(&path));
         }
         news
@@ -74,6 +82,16 @@ impl<'a> Watch<'a> {
     /// usNIC queue pairs that there are now, in sentences.
     pub fn queue_pairs(&self) -> Vec<String> {
         queue_pairs::now(self.grants)
+    }
+
+    /// Takes what a container has of devices that have gone, and limits those that have come.
+    fn numbers(&self) -> Vec<String> {
+        match stale::look(self.ledger) {
+            Ok(taken) => {
+                taken.iter().filter(|one| one.container == self.container).map(ToString::to_string).collect()
+            }
+            Err(error) => vec![format!("warning: {error}")],
+        }
     }
 
     fn tell(&self, event: &LinkEvent) -> Option<String> {

@@ -1,7 +1,7 @@
 //! What a container notes in its leases before it is done, and how it is known there.
 
 use super::file;
-use super::{Holder, Lease, LeaseError, Ledger, Step};
+use super::{Holder, Lease, LeaseError, Ledger, Lock, Step};
 use crate::plan::Grant;
 
 /// What a container's later calls are recognised by: one that comes late, when another container of that name has the NIC, changes
@@ -40,6 +40,14 @@ impl Journal<'_> {
         self.note(step, |_| {})
     }
 
+    /// The same for a caller who has the lock.
+    pub fn begin_locked(&self, lock: &Lock, step: &Step) -> Result<(), LeaseError> {
+        let name = step.name();
+        self.ledger.reach(&format!("{name}.before"))?;
+        self.write(lock, step, &|_| {})?;
+        self.ledger.reach(&format!("{name}.begun"))
+    }
+
     /// Notes that the program is about to start, and by which descriptor its supervisor has the network namespace.
     pub fn start(&self, namespace: i32) -> Result<(), LeaseError> {
         self.note(&Step::Start, |holder| holder.namespace = Some(namespace))
@@ -51,18 +59,23 @@ impl Journal<'_> {
     }
 
     fn note(&self, step: &Step, change: impl Fn(&mut Holder)) -> Result<(), LeaseError> {
-        let Self { ledger, token, grants } = self;
         let name = step.name();
-        ledger.reach(&format!("{name}.before"))?;
-        let lock = ledger.lock()?;
+        self.ledger.reach(&format!("{name}.before"))?;
+        let lock = self.ledger.lock()?;
+        self.write(&lock, step, &change)?;
+        drop(lock);
+        self.ledger.reach(&format!("{name}.begun"))
+    }
+
+    fn write(&self, _lock: &Lock, step: &Step, change: &impl Fn(&mut Holder)) -> Result<(), LeaseError> {
+        let Self { ledger, token, grants } = self;
         // One that cannot be read is no reason not to note it in the others.
         let leases = grants.iter().filter_map(|grant| file::read(&ledger.path(grant)).ok());
         for mut lease in leases.filter(|lease| token.has(lease)) {
             lease.journal.push(step.clone());
-            lease.holders.iter_mut().filter(|holder| token.owns(holder)).for_each(&change);
+            lease.holders.iter_mut().filter(|holder| token.owns(holder)).for_each(change);
             ledger.write(&lease)?;
         }
-        drop(lock);
-        ledger.reach(&format!("{name}.begun"))
+        Ok(())
     }
 }

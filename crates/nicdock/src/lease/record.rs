@@ -140,6 +140,25 @@ impl Lease {
         self.journal.iter().any(|step| matches!(step, Step::Show { .. }))
     }
 
+    /// What of it a container has still: devices that have gone were taken from it, and one of the same name is another's.
+    pub fn left(&self) -> Grant {
+        let taken = |identity: &u64| {
+            self.journal
+                .iter()
+                .any(|step| matches!(step, Step::Revoke { nodes, .. } if nodes.contains(identity)))
+        };
+        let given = self.journal.iter().flat_map(|step| match step {
+            Step::Give { nodes, .. } => &nodes[..],
+            _ => &[],
+        });
+        let gone: Vec<&str> =
+            given.filter(|node| taken(&node.identity)).map(|node| node.device.as_str()).collect();
+        let mut grant = self.grant.clone();
+        grant.rdma.retain(|rdma| !gone.contains(&rdma.device.name.as_str()));
+        grant.rdma_cm &= !gone.contains(&"");
+        grant
+    }
+
     pub fn has_begun(&self, step: &Step) -> bool {
         self.journal.contains(step)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ProcessId;
+use crate::phases::devices::DeviceNode;
 use crate::view::Profile;
 
 /// A step. Undoing one that was not done, or was undone already, does nothing.
@@ -29,6 +30,11 @@ pub enum Step {
     Create,
     /// The cgroups are narrowed. Undo: with their removal.
     Restrict,
+    /// The container, whose first process this is, may open these nodes. Undo: as `Restrict` and `Allow`.
+    Give { container: String, process: ProcessId, nodes: Vec<DeviceNode> },
+    /// The devices of these nodes (`DeviceNode::identity`) had gone while the container ran: its rules and nodes were taken away. Nothing
+    /// to undo.
+    Revoke { container: String, nodes: Vec<u64> },
     /// Its file system is composed. Undo: with its mount namespace.
     Compose,
     /// The program starts. Undo: as `Create`.
@@ -72,6 +78,8 @@ impl Step {
             Self::TakeRdma { .. } => "take_rdma",
             Self::Create => "create",
             Self::Restrict => "restrict",
+            Self::Give { .. } => "give",
+            Self::Revoke { .. } => "revoke",
             Self::Compose => "compose",
             Self::Start => "start",
             Self::Allow { .. } => "allow",

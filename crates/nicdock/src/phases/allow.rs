@@ -12,30 +12,27 @@ use super::cgroup::{self, Cgroup};
 use super::devices::DeviceNode;
 use super::enter::make_nodes;
 use super::pins::Pins;
+use super::stale::Begin;
 use super::{Doing, PhaseError};
 use crate::kernel::bpf::{self, Attached, DEVICE_CHAR, Hook, Instruction, op};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
-use crate::lease::{Journal, Step};
+use crate::lease::Step;
 use crate::request::User;
 
 /// Lets the group open `nodes`; the names of programs that have to be kept are `pins`.
-pub fn allow(
-    group: &Cgroup,
-    nodes: &[DeviceNode],
-    pins: &str,
-    journal: Journal<'_>,
-) -> Result<(), PhaseError> {
-    let rules: Vec<String> = nodes.iter().map(|node| format!("c {}:{} rw", node.major, node.minor)).collect();
+pub fn allow(group: &Cgroup, nodes: &[DeviceNode], pins: &str, begin: Begin<'_>) -> Result<(), PhaseError> {
+    let rules: Vec<String> = nodes.iter().map(DeviceNode::rule).collect();
     match (group.devices(), group.unified()) {
         (Some(folder), _) => {
             allows_the_named(folder)?;
-            journal.begin(&Step::Allow { group: folder.to_owned(), rules: rules.clone(), pins: None })?;
+            begin(&Step::Allow { group: folder.to_owned(), rules: rules.clone(), pins: None })?;
             rules.iter().try_for_each(|rule| write(folder, "devices.allow", rule))
         }
         (None, Some(folder)) => {
-            journal.begin(&Step::Allow { group: folder.to_owned(), rules, pins: Some(pins.to_owned()) })?;
-            in_host_mounts(|| replace(folder, nodes, &Pins::of(pins)))
+            let numbers = numbers(&rules);
+            begin(&Step::Allow { group: folder.to_owned(), rules, pins: Some(pins.to_owned()) })?;
+            in_host_mounts(|| replace(folder, &numbers, &Pins::of(pins)))
         }
         (None, None) => Err(PhaseError::new(
             "finding the container's cgroup",
@@ -48,8 +45,27 @@ pub fn allow(
 pub fn undo(group: &Path, rules: &[String], pins: Option<&str>) -> Result<(), PhaseError> {
     match pins {
         Some(pins) => in_host_mounts(|| put_back(group, &Pins::of(pins))),
-        None if group.exists() => rules.iter().try_for_each(|rule| write(group, "devices.deny", rule)),
-        None => Ok(()),
+        None => deny(group, rules),
+    }
+}
+
+/// Takes some of the rules of [`allow`] away; `kept` stay.
+pub fn narrow(group: &Path, taken: &[String], kept: &[String], pins: Option<&str>) -> Result<(), PhaseError> {
+    match pins {
+        Some(pins) => in_host_mounts(|| {
+            let pins = Pins::of(pins);
+            put_back(group, &pins)?;
+            if kept.is_empty() || !group.exists() { Ok(()) } else { replace(group, &numbers(kept), &pins) }
+        }),
+        None => deny(group, taken),
+    }
+}
+
+/// On version 1. A group that has gone has taken its rules along.
+pub fn deny(group: &Path, rules: &[String]) -> Result<(), PhaseError> {
+    match rules.iter().try_for_each(|rule| write(group, "devices.deny", rule)) {
+        Err(_) if !group.exists() => Ok(()),
+        result => result,
     }
 }
 
@@ -77,8 +93,17 @@ fn write(folder: &Path, file: &str, rule: &str) -> Result<(), PhaseError> {
     })
 }
 
+/// The numbers that rules name.
+fn numbers(rules: &[String]) -> Vec<(u32, u32)> {
+    let number = |rule: &String| {
+        let (major, minor) = rule.split_whitespace().nth(1)?.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    rules.iter().filter_map(number).collect()
+}
+
 /// Every device program of the group itself gives way to one that allows the nodes and else lets that one decide.
-fn replace(folder: &Path, nodes: &[DeviceNode], pins: &Pins) -> Result<(), PhaseError> {
+fn replace(folder: &Path, nodes: &[(u32, u32)], pins: &Pins) -> Result<(), PhaseError> {
     let what = || format!("replacing the device programs of {}", folder.display());
     let group = cgroup::open(folder).doing(what)?;
     let there = bpf::device_programs(group.as_fd()).doing(what)?;
@@ -127,7 +152,7 @@ fn unlink(group: &OwnedFd, there: &Attached, old: &OwnedFd, new: &OwnedFd) -> io
     Ok(())
 }
 
-fn program(nodes: &[DeviceNode], array: &OwnedFd) -> Vec<Instruction> {
+fn program(nodes: &[(u32, u32)], array: &OwnedFd) -> Vec<Instruction> {
     let make = Instruction::new;
     let length = i16::try_from(nodes.len() * 4).unwrap_or(i16::MAX);
     let mut program = vec![
@@ -138,9 +163,9 @@ fn program(nodes: &[DeviceNode], array: &OwnedFd) -> Vec<Instruction> {
         make(op::LOAD, 0x15, 8, 0),     // r5 = minor
         make(op::UNLESS, 0x02, length, DEVICE_CHAR),
     ];
-    for node in nodes {
-        program.push(make(op::UNLESS, 0x04, 3, node.major));
-        program.push(make(op::UNLESS, 0x05, 2, node.minor));
+    for (major, minor) in nodes {
+        program.push(make(op::UNLESS, 0x04, 3, *major));
+        program.push(make(op::UNLESS, 0x05, 2, *minor));
         program.extend(Instruction::answer(true));
     }
     program.extend(Instruction::go_on(array));

@@ -242,6 +242,7 @@ fn remove_existing(folder: &Path) -> io::Result<bool> {
     if !empty {
         return Ok(false);
     }
+    let _turn = rdma_limits::Turn::wait().map_err(io::Error::other)?;
     rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),

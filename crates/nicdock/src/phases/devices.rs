@@ -1,19 +1,35 @@
 //! The character devices of the NICs, by the numbers that sysfs tells now: they change whenever a driver is loaded.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Doing, PhaseError};
 use crate::plan::Grant;
 
 /// A node to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceNode {
     /// `uverbs0`, `umad0`, `issm0`, `rdma_cm`.
     pub name: String,
+    /// The RDMA device; empty for `rdma_cm`, which is every device's.
+    pub device: String,
     pub major: u32,
     pub minor: u32,
     pub mode: u32,
+    /// The inode number of its folder in sysfs. The kernel never gives it twice (`__kernfs_new_node()`, fs/kernfs/dir.c), while names
+    /// and device numbers go to the next device as soon as one has gone (`ib_uverbs_remove_one()`).
+    pub identity: u64,
+}
+
+impl DeviceNode {
+    /// As the devices controller writes it (Documentation/admin-guide/cgroup-v1/devices.rst).
+    pub fn rule(&self) -> String {
+        format!("c {}:{} rw", self.major, self.minor)
+    }
 }
 
 /// Reads the nodes of what is granted, found by the RDMA device's name (`ibdev`), never by a stored number.
@@ -34,10 +50,42 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
             }
         }
         if grant.rdma_cm && !nodes.iter().any(|n: &DeviceNode| n.name == "rdma_cm") {
-            nodes.push(read("misc", "rdma_cm", 0o666)?);
+            nodes.push(read("misc", "rdma_cm", "", 0o666)?);
         }
     }
     Ok(nodes)
+}
+
+/// The identity of every node that there is now and that could be given.
+pub fn present() -> Result<BTreeSet<u64>, PhaseError> {
+    let mut found = BTreeSet::new();
+    for class in ["infiniband_verbs", "infiniband_mad"] {
+        for name in names(&format!("/sys/class/{class}"))? {
+            found.extend(identity(class, &name)?);
+        }
+    }
+    found.extend(identity("misc", "rdma_cm")?);
+    Ok(found)
+}
+
+/// `None` for one that has gone.
+fn identity(class: &str, name: &str) -> Result<Option<u64>, PhaseError> {
+    let path = format!("/sys/class/{class}/{name}");
+    match fs::metadata(&path) {
+        Ok(folder) => Ok(Some(folder.ino())),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(None),
+        Err(error) => Err(PhaseError::new(format!("looking at {path}"), error)),
+    }
+}
+
+fn names(folder: &str) -> Result<Vec<String>, PhaseError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(PhaseError::new(format!("listing {folder}"), error)),
+    };
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect::<io::Result<_>>().doing(|| format!("listing {folder}"))
 }
 
 /// Those of every RDMA device of the host, for a container that is left open.
@@ -52,26 +100,22 @@ pub fn every_node() -> Result<Vec<DeviceNode>, PhaseError> {
 
 fn of_class(class: &str, prefix: &str, device: &str) -> Result<Vec<DeviceNode>, PhaseError> {
     let folder = format!("/sys/class/{class}");
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(PhaseError::new(format!("listing {folder}"), error)),
-    };
     let mut nodes = Vec::new();
-    for entry in entries {
-        let name = entry.doing(|| format!("listing {folder}"))?.file_name().to_string_lossy().into_owned();
+    for name in names(&folder)? {
         let belongs =
             || fs::read_to_string(format!("{folder}/{name}/ibdev")).is_ok_and(|owner| owner.trim() == device);
         if name.starts_with(prefix) && belongs() {
             // uverbs are for every user; the kernel makes umad and issm for root only.
-            nodes.push(read(class, &name, if prefix == "uverbs" { 0o666 } else { 0o600 })?);
+            nodes.push(read(class, &name, device, if prefix == "uverbs" { 0o666 } else { 0o600 })?);
         }
     }
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(nodes)
 }
 
-fn read(class: &str, name: &str, mode: u32) -> Result<DeviceNode, PhaseError> {
+fn read(class: &str, name: &str, device: &str, mode: u32) -> Result<DeviceNode, PhaseError> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let identity = identity(class, name)?.ok_or_else(gone).doing(|| format!("finding {name} in sysfs"))?;
     let path = format!("/sys/class/{class}/{name}/dev");
     let text = fs::read_to_string(&path).doing(|| format!("reading {path}"))?;
     let numbers = text
@@ -79,5 +123,5 @@ fn read(class: &str, name: &str, mode: u32) -> Result<DeviceNode, PhaseError> {
         .split_once(':')
         .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     let (major, minor) = numbers.ok_or(io::ErrorKind::InvalidData).doing(|| format!("reading {path}"))?;
-    Ok(DeviceNode { name: name.to_owned(), major, minor, mode })
+    Ok(DeviceNode { name: name.to_owned(), device: device.to_owned(), major, minor, mode, identity })
 }

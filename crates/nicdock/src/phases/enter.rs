@@ -16,7 +16,7 @@ use crate::request::{Root, User};
 use crate::view::{self, Brought, Shown};
 
 /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+pub const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// What was prepared on the host: mounts that are mounted nowhere yet.
 pub struct Prepared {

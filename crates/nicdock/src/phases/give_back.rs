@@ -94,7 +94,7 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
     for (rdma, soft) in grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
         let device = rdma.device.name.clone();
         journal.try_begin(&Step::RemakeRdma { device });
-        soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev)?;
+        soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev, journal.ledger)?;
     }
     Ok(left)
 }

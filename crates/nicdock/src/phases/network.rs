@@ -130,7 +130,7 @@ fn settle_rdma(
     let name = &rdma.device.name;
     if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
         journal.begin(&Step::MakeRdma { device: name.clone() })?;
-        return soft_rdma::make(&soft.kind, name, &netdev.name);
+        return soft_rdma::make(&soft.kind, name, &netdev.name, journal.ledger);
     }
     if rdma.moves {
         journal.begin(&Step::TakeRdma { device: name.clone(), netns })?;

@@ -1,12 +1,20 @@
 //! How much of its RDMA devices a container may have (Documentation/admin-guide/cgroup-v2.rst, "RDMA").
 
+mod late;
+
+pub use late::{lack_foreign, refuse_foreign};
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::{Doing, PhaseError, cgroup};
 use crate::closing::Closing;
+use crate::lease::STATE;
 use crate::plan::Plan;
 use crate::request::RdmaLimits;
 
@@ -16,7 +24,7 @@ const FILE: &str = "rdma.max";
 /// Limits the container whose first process is `init`, before its program runs: its own devices to what was asked for, every
 /// other one of the host to nothing. So a descriptor of another container's NIC that comes in by a socket is of no use.
 ///
-/// Nothing to do without the controller, unless limits were asked for. A device that is plugged in later is not limited.
+/// Nothing to do without the controller, unless limits were asked for. For devices that come later there is [`refuse_foreign`].
 pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     let limits = plan.container.rdma_limits;
     if limits.is_none() && !has_controller() {
@@ -25,13 +33,12 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     let folder = if cgroup::is_unified() { unified(&plan.name)? } else { version_1(&plan.name, init)? };
     let own: Vec<&str> =
         plan.grants.iter().flat_map(|grant| &grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
-    let nothing = RdmaLimits { handles: Some(0), objects: Some(0) };
     for name in devices()? {
         if !own.contains(&name.as_str()) {
             if Closing::RdmaCgroup.is_left_open() {
                 continue;
             }
-            write(&folder, &line(&name, nothing))?;
+            write(&folder, &line(&name, nothing()))?;
         } else if !limits.is_none() {
             write(&folder, &line(&name, limits))?;
         }
@@ -39,13 +46,37 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     Ok(())
 }
 
+fn nothing() -> RdmaLimits {
+    RdmaLimits { handles: Some(0), objects: Some(0) }
+}
+
+/// Where a container of nicdock's own is in the controller's hierarchy.
+fn folder(name: &str) -> PathBuf {
+    let root = Path::new("/sys/fs/cgroup");
+    let root = if cgroup::is_unified() { root.to_owned() } else { root.join("rdma") };
+    cgroup::below(&root, name)
+}
+
+/// Held while a group gets limits that nobody waits for, and while one is removed: see [`lift`]. The kernel releases it.
+pub struct Turn(#[allow(dead_code, reason = "held, not read")] OwnedFd);
+
+impl Turn {
+    pub fn wait() -> Result<Self, PhaseError> {
+        let path = Path::new(STATE).join("limits.lock");
+        let what = || format!("locking {}", path.display());
+        fs::create_dir_all(STATE).doing(what)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(what)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).doing(what)?;
+        Ok(Self(file))
+    }
+}
+
 /// What a container of nicdock's own may have of a device, if that is not everything: its group, and the line there.
 ///
 /// Others' groups are left as they are: see [`lift`] for what limits do in a group that its engine removes.
 pub fn limited(name: &str, device: &str) -> Option<(PathBuf, String)> {
-    let root = Path::new("/sys/fs/cgroup");
-    let root = if cgroup::is_unified() { root.to_owned() } else { root.join("rdma") };
-    let folder = cgroup::below(&root, name);
+    let folder = folder(name);
     let text = fs::read_to_string(folder.join(FILE)).ok()?;
     let of_device = |found: &&str| found.split_whitespace().next() == Some(device);
     let found = text.lines().map(str::trim).find(of_device)?.to_owned();

@@ -1,0 +1,78 @@
+//! Devices that come while containers of nicdock's run: these may have nothing of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{FILE, Turn, folder, line, nothing};
+use crate::closing::Closing;
+use crate::lease::{Lease, Step};
+use crate::request::RdmaLimits;
+use crate::say::notice;
+
+/// Whether there is something to do for [`refuse_foreign`].
+pub fn lack_foreign(leases: &[Lease]) -> bool {
+    containers(leases).iter().any(|(name, own)| !unlimited(&folder(name), own).is_empty())
+}
+
+/// Gives every container that nicdock's launcher made nothing of the devices that are neither its own nor limited.
+///
+/// That a container cannot open the node does not hang on this: a failure is told, and nothing else.
+pub fn refuse_foreign(leases: &[Lease]) {
+    for (name, own) in containers(leases) {
+        let folder = folder(&name);
+        let devices = unlimited(&folder, &own);
+        if devices.is_empty() {
+            continue;
+        }
+        // A group that is being removed must not get limits: see `lift`.
+        let _turn = match Turn::wait() {
+            Ok(turn) => turn,
+            Err(error) => return notice(error),
+        };
+        for device in devices.iter().filter(|_| folder.exists()) {
+            let path = folder.join(FILE);
+            match fs::write(&path, line(device, nothing())) {
+                // One of them has gone meanwhile.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::EINVAL)) => {}
+                Err(error) => notice(format_args!(
+                    "warning: container {name} may use {device}: writing {}: {error}",
+                    path.display()
+                )),
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+/// Those that run, with the names of their own devices.
+fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
+    if Closing::RdmaCgroup.is_left_open() {
+        return Vec::new();
+    }
+    let is_given =
+        |step: &Step, name: &str| matches!(step, Step::Give { container, .. } if container == name);
+    let holders = leases.iter().flat_map(|lease| lease.holders.iter().map(move |holder| (lease, holder)));
+    let launched = holders.filter(|(lease, holder)| {
+        holder.is_launched()
+            && holder.is_alive()
+            && lease.journal.iter().any(|step| is_given(step, &holder.container))
+    });
+    let names: BTreeSet<String> = launched.map(|(_, holder)| holder.container.clone()).collect();
+    let own = |name: &String| {
+        let has = leases.iter().filter(|lease| lease.holder(name).is_some());
+        has.flat_map(|lease| &lease.grant.rdma).map(|rdma| rdma.device.name.clone()).collect()
+    };
+    names.into_iter().map(|name| (name.clone(), own(&name))).collect()
+}
+
+/// The devices of which a group may have as much as there is, but for `own`.
+fn unlimited(folder: &Path, own: &BTreeSet<String>) -> Vec<String> {
+    let text = fs::read_to_string(PathBuf::from(folder).join(FILE)).unwrap_or_default();
+    let devices = text.lines().filter_map(|found| {
+        let device = found.split_whitespace().next()?;
+        (found.trim() == line(device, RdmaLimits::default())).then(|| device.to_owned())
+    });
+    devices.filter(|device| !own.contains(device)).collect()
+}

@@ -34,20 +34,19 @@ pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
         let ips = grant.netdevs.iter().flat_map(NetdevGrant::ips);
         own.addresses.extend(ips.flat_map(texts));
         own.pci.extend(grant.bridges.iter().chain(&grant.vfs).map(ToString::to_string));
-        // What it was not given of the NIC's is not its own.
-        if !grant.umad {
-            own.nodes.retain(|node| node.name.starts_with("uverbs"));
-        }
+        let given = |name: &String| grant.rdma.iter().any(|rdma| rdma.device.name == *name);
+        let has = |name: &String| grant.nic.rdma_devices.iter().any(|device| device.name == *name);
+        own.rdma_devices.retain(|name| given(name) || !has(name));
     }
+    // Numbers are those of now, and what it was not given of the NIC's is not its own.
+    own.nodes.clear();
     own.netdevs.extend(container.netdevs.iter().cloned());
     for address in &container.functions {
         own.pci.push(address.to_string());
         own.pci.extend(host.function(*address).into_iter().flat_map(|f| &f.bridges).map(ToString::to_string));
         host.nics.iter().filter(|nic| nic.pci == Some(*address)).for_each(|nic| add(&mut own, nic));
     }
-    // A soft device that was made anew inside has another number than the grant says.
     for node in given_nodes(&container.grants)? {
-        own.nodes.retain(|known| known.name != node.name);
         own.nodes.push(Node { name: node.name, major: node.major, minor: node.minor });
     }
     let rdma_netns = host.rdma_netns_mode.map(|mode| match mode {

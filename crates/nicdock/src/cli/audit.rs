@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::Failure;
 use crate::audit::{self, Audit, AuditError, Own};
 use crate::lease::{Lease, Ledger};
+use crate::phases::devices::present;
 use crate::plan::Plan;
 use crate::say::{answer, notice};
 
@@ -104,7 +105,9 @@ fn own(options: &Options) -> Result<Own, Failure> {
             holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
         })
     };
-    let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.grant.clone()).collect();
+    // A number that it was given is not its own any more when the device has gone.
+    let there = present()?;
+    let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.present(&there)).collect();
     if !grants.is_empty() {
         return Ok(Own::of_grants(grants));
     }

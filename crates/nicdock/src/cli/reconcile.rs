@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
+use crate::phases::stale;
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -13,10 +14,17 @@ pub struct Options {
     /// Only tell what is different from what the ledger says, and what would be done about it
     #[arg(long)]
     dry_run: bool,
+    /// Only take from containers that run what they have of RDMA devices that have gone, as a rule of udev's asks
+    #[arg(long, conflicts_with = "dry_run")]
+    gone: bool,
 }
 
 pub fn reconcile(options: &Options) -> Result<u8, Failure> {
     let ledger = Ledger::of_machine();
+    if options.gone {
+        let done = stale::look(&ledger)?.iter().map(ToString::to_string).collect();
+        return tell(&Recovered { done, failed: Vec::new() });
+    }
     let recovered = if options.dry_run { launch::differences(&ledger)? } else { launch::reconcile(&ledger)? };
     if recovered.done.is_empty() && recovered.failed.is_empty() {
         answer("nothing to give back\n")?;

@@ -10,7 +10,8 @@ use nicdock_host::source::Live;
 use super::LaunchError;
 use super::end::{Recovered, clear_orphans, orphans, recover_leases, why_broken};
 use crate::lease::{Lease, LeaseError, Ledger, State};
-use crate::phases::draining;
+use crate::phases::devices::present;
+use crate::phases::{draining, stale};
 
 /// How long the kernel may take to return a NIC whose namespace has died.
 const KERNEL_RETURN: Duration = Duration::from_secs(20);
@@ -35,8 +36,17 @@ pub fn reconcile(ledger: &Ledger) -> Result<Recovered, LaunchError> {
 pub fn differences(ledger: &Ledger) -> Result<Recovered, LaunchError> {
     let (leases, unreadable) = split(ledger)?;
     let mut told = Recovered::default();
+    let there = present()?;
     for lease in &leases {
         let nic = &lease.grant.nic.name;
+        for gone in stale::gone(lease, &there).iter().filter(|_| lease.is_live()) {
+            let names: Vec<&str> = gone.nodes.iter().map(|node| node.name.as_str()).collect();
+            told.done.push(format!(
+                "{nic}: the device of {} has gone; would take it from container {}",
+                names.join(" and "),
+                gone.container
+            ));
+        }
         match lease.state() {
             State::Abandoned if lease.dead_launched().is_empty() => told.done.push(format!(
                 "{nic}: container {}, {}; would undo what was done for it and give the NIC back",

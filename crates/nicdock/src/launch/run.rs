@@ -162,9 +162,8 @@ fn attempt(
     journal.begin(&Step::Restrict)?;
     let cgroup = Cgroup::of_process(init)?;
     let first = ProcessId::of(init).ok_or_else(|| LaunchError::Container("it has ended".into()))?;
-    stale::give(journal, first, |nodes, _| match Closing::DeviceCgroup.is_left_open() {
-        true => Ok(()),
-        false => cgroup.restrict_devices(nodes),
+    stale::give(journal, first, |nodes, _| {
+        if Closing::DeviceCgroup.is_left_open() { Ok(()) } else { cgroup.restrict_devices(nodes) }
     })?;
     if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
         cgroup.restrict_sockets(&plan.container.families)?;

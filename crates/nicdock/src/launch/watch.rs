@@ -18,6 +18,8 @@ pub struct Watch<'a> {
     grants: &'a [Grant],
     container: &'a str,
     ledger: &'a Ledger,
+    /// Known when the program runs.
+    own: Option<stale::Own>,
     /// Whether a netdev has a carrier, by its name inside.
     carriers: BTreeMap<String, bool>,
     /// NICs that were said to be unplugged.
@@ -36,12 +38,14 @@ impl<'a> Watch<'a> {
             grants: &plan.grants,
             container: &plan.name,
             ledger,
+            own: None,
             unplugged: Vec::new(),
         })
     }
 
     /// The NIC's move took its carrier away and brought it back: that is no news. What is different now is.
     pub fn begin(&mut self) -> Vec<String> {
+        self.own = Some(stale::Own::of(self.ledger, self.container));
         let mut news = self.numbers();
         let before = self.carriers.clone();
         for event in self.links.drain() {
@@ -85,13 +89,18 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes what a container has of devices that have gone, and limits those that have come.
-    fn numbers(&self) -> Vec<String> {
+    fn numbers(&mut self) -> Vec<String> {
+        let refused = self.own.as_mut().map_or(Ok(()), stale::Own::refuse);
+        let mut told: Vec<String> =
+            refused.err().map(|error| format!("warning: {error}")).into_iter().collect();
         match stale::look(self.ledger) {
             Ok(taken) => {
-                taken.iter().filter(|one| one.container == self.container).map(ToString::to_string).collect()
+                let own = taken.iter().filter(|one| one.container == self.container);
+                told.extend(own.map(ToString::to_string));
             }
-            Err(error) => vec![format!("warning: {error}")],
+            Err(error) => told.push(format!("warning: {error}")),
         }
+        told
     }
 
     fn tell(&self, event: &LinkEvent) -> Option<String> {

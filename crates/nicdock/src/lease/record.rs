@@ -1,6 +1,6 @@
 //! What a lease says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -142,17 +142,23 @@ impl Lease {
 
     /// What of it a container has still: devices that have gone were taken from it, and one of the same name is another's.
     pub fn left(&self) -> Grant {
-        let taken = |identity: &u64| {
-            self.journal
-                .iter()
-                .any(|step| matches!(step, Step::Revoke { nodes, .. } if nodes.contains(identity)))
-        };
+        let takes =
+            |step: &Step, node: u64| matches!(step, Step::Revoke { nodes, .. } if nodes.contains(&node));
+        self.without(|node| self.journal.iter().any(|step| takes(step, node)))
+    }
+
+    /// What of it is still there, by the identities of the nodes that there are now.
+    pub fn present(&self, nodes: &BTreeSet<u64>) -> Grant {
+        self.without(|node| !nodes.contains(&node))
+    }
+
+    fn without(&self, is_gone: impl Fn(u64) -> bool) -> Grant {
         let given = self.journal.iter().flat_map(|step| match step {
             Step::Give { nodes, .. } => &nodes[..],
             _ => &[],
         });
         let gone: Vec<&str> =
-            given.filter(|node| taken(&node.identity)).map(|node| node.device.as_str()).collect();
+            given.filter(|node| is_gone(node.identity)).map(|node| node.device.as_str()).collect();
         let mut grant = self.grant.clone();
         grant.rdma.retain(|rdma| !gone.contains(&rdma.device.name.as_str()));
         grant.rdma_cm &= !gone.contains(&"");

@@ -38,7 +38,8 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
     for grant in grants {
         for rdma in &grant.rdma {
             let device = &rdma.device.name;
-            let found = of_class("infiniband_verbs", "uverbs", device)?;
+            let mut found = of_class("infiniband_verbs", "uverbs", device)?;
+            found.retain(|node| is_where(&rdma.device.sysfs, "infiniband_verbs", &node.name));
             if found.is_empty() && rdma.device.uverbs.is_some() {
                 let error = io::Error::from(io::ErrorKind::NotFound);
                 return Err(PhaseError::new(format!("finding the uverbs node of {device} in sysfs"), error));
@@ -54,6 +55,15 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
         }
     }
     Ok(nodes)
+}
+
+/// Whether the node's device is where the RDMA device of the grant is, below `sysfs` (`devices/…/infiniband/mlx5_0`): one of the same name
+/// may have been made elsewhere since.
+fn is_where(sysfs: &str, class: &str, node: &str) -> bool {
+    let place = |path: &str, class: &str| Some(path.split_once(&format!("/{class}/"))?.0.to_owned());
+    let real = fs::canonicalize(format!("/sys/class/{class}/{node}")).unwrap_or_default();
+    let real = real.to_string_lossy();
+    place(real.trim_start_matches("/sys/"), class) == place(sysfs.trim_start_matches('/'), "infiniband")
 }
 
 /// The identity of every node that there is now and that could be given.

@@ -11,6 +11,7 @@ mod rule;
 
 pub use find::{Gone, gone};
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::devices::{DeviceNode, given_nodes, present};
@@ -69,13 +70,16 @@ pub fn check(journal: Journal<'_>) -> Result<(), PhaseError> {
     Ok(())
 }
 
-/// Makes an RDMA device by `make`, which may get the number of any that has gone. No container but its own may have anything of it.
+/// Makes an RDMA device by `attempt`, which may get the number of any that has gone. No container but its own may have anything of it.
 ///
-/// Errors: whatever `make` says; or that the number may have been used by somebody who still had it.
-pub fn around<E>(ledger: &Ledger, make: impl FnOnce() -> Result<(), E>) -> Result<Result<(), E>, PhaseError> {
+/// Gives what `attempt` says. Errors: a rule that could not be taken; or that the number may have been used by somebody who still had it.
+pub fn around<E>(
+    ledger: &Ledger,
+    attempt: impl FnOnce() -> Result<(), E>,
+) -> Result<Result<(), E>, PhaseError> {
     let lock = ledger.lock()?;
     revoke(ledger, &lock)?;
-    let made = make();
+    let made = attempt();
     if made.is_ok() {
         // A device that went just then, before the new one was there.
         let late = revoke(ledger, &lock)?;
@@ -88,6 +92,33 @@ pub fn around<E>(ledger: &Ledger, make: impl FnOnce() -> Result<(), E>) -> Resul
         }
     }
     Ok(made)
+}
+
+/// What nicdock's launcher gave a container that this process supervises, so that its number can be refused at the very event, before the
+/// ledger is read.
+pub struct Own {
+    container: String,
+    nodes: Vec<DeviceNode>,
+}
+
+impl Own {
+    pub fn of(ledger: &Ledger, container: &str) -> Self {
+        let leases = ledger.readable().unwrap_or_default();
+        let all = leases.iter().flat_map(|lease| gone(lease, &BTreeSet::new()));
+        let launched = all.filter(|gone| gone.is_launched && gone.container == container);
+        Self { container: container.to_owned(), nodes: launched.flat_map(|gone| gone.nodes).collect() }
+    }
+
+    /// [`look`] notes it and takes the nodes; that the rule is refused again then changes nothing.
+    pub fn refuse(&mut self) -> Result<(), PhaseError> {
+        if Closing::DeviceNumbers.is_left_open() {
+            return Ok(());
+        }
+        let there = present()?;
+        let gone: Vec<DeviceNode> =
+            self.nodes.extract_if(.., |node| !there.contains(&node.identity)).collect();
+        if gone.is_empty() { Ok(()) } else { rule::refuse(&self.container, &gone) }
+    }
 }
 
 /// Looks at every container; gives what was taken from them.

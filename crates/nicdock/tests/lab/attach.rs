@@ -33,7 +33,7 @@ fn every(lab: &Lab) -> bool {
 }
 
 /// A shell in a container, which is told what to do line by line.
-struct Shell {
+pub struct Shell {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -42,13 +42,18 @@ struct Shell {
 }
 
 impl Shell {
-    fn start(mut command: Command, groups: Vec<String>) -> Result<Self, Failed> {
+    pub fn start(mut command: Command, groups: Vec<String>) -> Result<Self, Failed> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let input = child.stdin.take();
         let mut this = Self { child, input, output, groups };
         this.ask("true")?;
         Ok(this)
+    }
+
+    /// The process that was started: nicdock, or the engine.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What the script says, and its exit status.
@@ -70,7 +75,7 @@ impl Shell {
     }
 
     /// The script must succeed.
-    fn ask(&mut self, script: &str) -> Result<String, Failed> {
+    pub fn ask(&mut self, script: &str) -> Result<String, Failed> {
         match self.ask_for(script)? {
             (0, said) => Ok(said),
             (status, said) => Err(format!("in the container, {script}: {status}\n{said}").into()),
@@ -78,7 +83,7 @@ impl Shell {
     }
 
     /// A process of the container, as the host numbers it: the shell.
-    fn pid(&mut self) -> Result<String, Failed> {
+    pub fn pid(&mut self) -> Result<String, Failed> {
         let namespace = self.ask("readlink /proc/self/ns/net")?.trim().to_owned();
         let is_in = |pid: &String| {
             std::fs::read_link(format!("/proc/{pid}/ns/net"))
@@ -131,7 +136,7 @@ fn unshared(lab: &Lab) -> Result<Shell, Failed> {
 }
 
 /// One of an OCI runtime's, over the host's root.
-fn of_runtime(runtime: &str) -> Result<Shell, Failed> {
+pub fn of_runtime(runtime: &str) -> Result<Shell, Failed> {
     let bundle = "/tmp/attach-bundle";
     let script = format!(
         "mkdir -p {bundle}/rootfs && cd {bundle} && {{ mountpoint -q rootfs || mount --bind / rootfs; }} && rm -f config.json && \
@@ -146,12 +151,12 @@ fn of_runtime(runtime: &str) -> Result<Shell, Failed> {
 }
 
 /// The bundle's root is unmounted again.
-fn forget_bundle() {
+pub fn forget_bundle() {
     let _ = Command::new("umount").arg("/tmp/attach-bundle/rootfs").status();
 }
 
 /// Of a foreign container on version 1 nothing can refuse RDMA netlink.
-fn accepting(lab: &Lab) -> &'static [&'static str] {
+pub fn accepting(lab: &Lab) -> &'static [&'static str] {
     if lab.cgroup == "v1" { &["--accept-netlink"] } else { &[] }
 }
 

@@ -26,6 +26,7 @@ mod lxc;
 mod lxd;
 mod monitor;
 mod nicdock;
+mod numbers;
 mod opened;
 mod page;
 mod probe;
@@ -126,6 +127,7 @@ fn main() -> std::process::ExitCode {
             lifecycle::TESTS,
             longevity::TESTS,
             opened::TESTS,
+            numbers::TESTS,
             libvirt::TESTS,
             lxc::TESTS,
             lxd::TESTS,

@@ -26,6 +26,7 @@ pub fn run(args: &[String]) -> ExitCode {
         ["xdp", interface] => return end("xdp", &xdp::xdp(interface)),
         ["tcx", interface] => return end("tcx", &xdp::tcx(interface)),
         ["mpi"] => return end("mpi", &mpi::run()),
+        ["context", path] => return context(path),
         ["pass", socket] => return end("pass", &pass::run(socket)),
         ["exchange", one, other] => return end("exchange", &exchange::run(one, other, false)),
         ["exchange", one, other, "for-ever"] => return end("exchange", &exchange::run(one, other, true)),
@@ -37,6 +38,15 @@ pub fn run(args: &[String]) -> ExitCode {
     };
     match result {
         Ok(()) => println!("open"),
+        Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints `context`, or the error's number.
+fn context(path: &str) -> ExitCode {
+    match pass::context(path.as_ref()) {
+        Ok(_) => println!("context"),
         Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
     }
     ExitCode::SUCCESS

@@ -28,7 +28,7 @@ pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
 }
 
 /// In the group that nicdock's launcher made.
-fn refuse(container: &str, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+pub fn refuse(container: &str, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
     let root = Path::new("/sys/fs/cgroup");
     let (version_1, hybrid) = (root.join("devices"), root.join("unified"));
     if version_1.exists() {

@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 
-/// Opens its node, gets a context by it, and sends it away.
-pub fn run(path: &str) -> io::Result<()> {
-    let node = std::fs::read_dir("/dev/infiniband")?.flatten().next().ok_or(io::ErrorKind::NotFound)?;
-    let mut file = std::fs::File::options().read(true).write(true).open(node.path())?;
+/// Opens a node and gets a context by it.
+pub fn context(path: &std::path::Path) -> io::Result<std::fs::File> {
+    let mut file = std::fs::File::options().read(true).write(true).open(path)?;
     // `struct ib_uverbs_get_context_resp`: two numbers, which the kernel writes where it is told.
     let answer: &'static mut [u32; 2] = Box::leak(Box::new([0; 2]));
     // `IB_USER_VERBS_CMD_GET_CONTEXT` is 0; the words of what is sent and of the answer (include/uapi/rdma/ib_user_verbs.h).
@@ -16,6 +15,13 @@ pub fn run(path: &str) -> io::Result<()> {
     words.extend(2_u16.to_ne_bytes());
     words.extend((answer.as_mut_ptr() as u64).to_ne_bytes());
     file.write_all(&words)?;
+    Ok(file)
+}
+
+/// Opens its node, gets a context by it, and sends it away.
+pub fn run(path: &str) -> io::Result<()> {
+    let node = std::fs::read_dir("/dev/infiniband")?.flatten().next().ok_or(io::ErrorKind::NotFound)?;
+    let file = context(&node.path())?;
     let stream = UnixStream::connect(path)?;
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);

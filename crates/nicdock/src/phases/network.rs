@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::wait::Wait;
-use super::{Doing, PhaseError, port, rdma_move, soft_rdma};
+use super::{Doing, PhaseError, port, rdma_move, soft_rdma, stale};
 use nicdock_host::model::Netdev;
 
 use crate::kernel::netns;
@@ -134,7 +134,8 @@ fn settle_rdma(
     }
     if rdma.moves {
         journal.begin(&Step::TakeRdma { device: name.clone(), netns })?;
-        return rdma_move::take(rdma, home, here);
+        // It gets a number anew (rdma_dev_change_netns()).
+        return stale::around(journal.ledger, || rdma_move::take(rdma, home, here))?;
     }
     Ok(())
 }

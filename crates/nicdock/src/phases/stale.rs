@@ -60,8 +60,10 @@ pub fn check(journal: Journal<'_>) -> Result<(), PhaseError> {
     revoke(journal.ledger, &lock)?;
     let is_revoked =
         |step: &Step| matches!(step, Step::Revoke { container, .. } if *container == journal.token.container);
-    for lease in journal.ledger.readable()? {
-        if lease.holder(&journal.token.container).is_some() && lease.journal.iter().any(is_revoked) {
+    let is_given =
+        |lease: &&Lease| journal.grants.iter().any(|grant| grant.nic.key() == lease.grant.nic.key());
+    for lease in journal.ledger.readable()?.iter().filter(is_given) {
+        if lease.journal.iter().any(is_revoked) {
             let what = format!("giving {}", lease.grant.nic.name);
             let error = std::io::Error::new(std::io::ErrorKind::NotFound, "its RDMA device went meanwhile");
             return Err(PhaseError::new(what, error).with_advice("see nicdock ls, and start it again"));
@@ -137,9 +139,9 @@ pub fn look(ledger: &Ledger) -> Result<Vec<Taken>, PhaseError> {
     Ok(told)
 }
 
-/// Takes rules and nodes whose devices have gone from every container. Errors: a rule that could not be taken.
+/// Takes rules and nodes whose devices have gone from every container. Errors: a rule that could not be taken; all others are.
 fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Vec<Taken>, PhaseError> {
-    let mut told = Vec::new();
+    let (mut told, mut failed) = (Vec::new(), None);
     if Closing::DeviceNumbers.is_left_open() {
         return Ok(told);
     }
@@ -148,13 +150,19 @@ fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Vec<Taken>, PhaseError> {
     for mut lease in ledger.readable()? {
         let found = gone(&lease, &there);
         for gone in &found {
-            told.extend(take(&mut lease, gone)?);
+            match take(&mut lease, gone) {
+                Ok(taken) => told.extend(taken),
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
         }
-        if !found.is_empty() {
-            ledger.write(&lease)?;
+        // It is done, whatever cannot be noted: the next look does it again.
+        if !found.is_empty()
+            && let Err(error) = ledger.write(&lease)
+        {
+            notice(format_args!("warning: {error}"));
         }
     }
-    Ok(told)
+    failed.map_or(Ok(told), Err)
 }
 
 /// Gives nothing for a lease that is on its way back: all of its nodes are taken.

@@ -203,6 +203,10 @@ fn one_of_two(_: &Lab) -> Result<(), Failed> {
     shell.ask("exec 9<>/dev/infiniband/uverbs1 && exec 9>&-")?;
     rdma("add rxe0 type rxe netdev eth0")?;
     expect(tries(&mut shell)? != "context", "given again by itself")?;
+    // What has gone does not keep others from it.
+    succeed(&["attach", "--container", "two", "--nic", "eth2"])?;
+    succeed(&["detach", "eth2"])?;
+    expect(names() == ["uverbs1"], format!("{:?}", names()))?;
     // It is given anew when that is asked for.
     succeed(&["detach", "rxe0"])?;
     succeed(&["attach", "--container", "two", "--nic", "rxe0", "--netdev", "keep", "--take-in-use"])?;

@@ -62,7 +62,7 @@ fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
     let names: BTreeSet<String> = launched.map(|(_, holder)| holder.container.clone()).collect();
     let own = |name: &String| {
         let has = leases.iter().filter(|lease| lease.holder(name).is_some());
-        has.flat_map(|lease| &lease.grant.rdma).map(|rdma| rdma.device.name.clone()).collect()
+        has.flat_map(|lease| lease.left().rdma).map(|rdma| rdma.device.name).collect()
     };
     names.into_iter().map(|name| (name.clone(), own(&name))).collect()
 }

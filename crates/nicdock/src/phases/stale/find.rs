@@ -33,7 +33,7 @@ pub fn gone(lease: &Lease, present: &BTreeSet<u64>) -> Vec<Gone> {
             .cloned()
             .collect();
         if !nodes.is_empty() {
-            let is_launched = holder.is_launched() && !lease.was_attached();
+            let is_launched = holder.is_launched();
             found.push(Gone { container: container.clone(), process: *process, is_launched, nodes });
         }
     }

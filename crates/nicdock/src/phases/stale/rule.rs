@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Gone;
 use crate::kernel::bpf::{self, DEVICE_CHAR, Hook, Instruction, op};
@@ -17,7 +17,7 @@ pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
     for step in &mut lease.journal {
         if let Step::Allow { group, rules, pins } = step {
             let is_gone = |rule: &String| gone.nodes.iter().any(|node| node.rule() == *rule);
-            let (taken, kept): (Vec<String>, Vec<String>) = rules.drain(..).partition(is_gone);
+            let (taken, kept): (Vec<String>, Vec<String>) = rules.iter().cloned().partition(is_gone);
             if !taken.is_empty() {
                 allow::narrow(group, &taken, &kept, pins.as_deref())?;
             }
@@ -31,16 +31,18 @@ pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
 pub fn refuse(container: &str, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
     let root = Path::new("/sys/fs/cgroup");
     let (version_1, hybrid) = (root.join("devices"), root.join("unified"));
-    if version_1.exists() {
-        let folder = cgroup::below(&version_1, container);
-        return allow::deny(&folder, &nodes.iter().map(DeviceNode::rule).collect::<Vec<_>>());
+    if cgroup::is_unified() {
+        attach(&cgroup::below(root, container), nodes)
+    } else if version_1.exists() {
+        let rules: Vec<String> = nodes.iter().map(DeviceNode::rule).collect();
+        allow::deny(&cgroup::below(&version_1, container), &rules)
+    } else {
+        attach(&cgroup::below(&hybrid, container), nodes)
     }
-    let folder = cgroup::below(if hybrid.exists() { &hybrid } else { root }, container);
-    attach(&folder, nodes)
 }
 
 /// Every program on a group has to agree, so one more can only narrow (`__cgroup_bpf_check_dev_permission()`).
-fn attach(folder: &PathBuf, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+fn attach(folder: &Path, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
     let what = || format!("refusing devices that have gone in {}", folder.display());
     let group = match cgroup::open(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -12,7 +12,7 @@ use oci_spec::runtime::{Mount, Process, Spec};
 use rustix::fs::OFlags;
 
 use super::LaunchError;
-use super::source::Source;
+use super::source::{self, Source};
 use crate::kernel::{child, mount};
 use crate::request::{Request, User, Volume};
 
@@ -67,7 +67,7 @@ struct Bundle {
 impl Bundle {
     fn open(folder: &Path) -> Result<Self, LaunchError> {
         let fail = |e: io::Error| LaunchError::path(folder, e);
-        let handle = mount::open_host_path(folder).map_err(fail)?;
+        let handle = source::handle(folder)?;
         let given = std::path::absolute(folder).map_err(fail)?;
         let real = fs::read_link(child::proc_path(&handle)).map_err(fail)?;
         Ok(Self { handle, names: Names { given, real } })

@@ -41,13 +41,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens what a command line names. Links are followed, but one that an ordinary user made only to what is that user's.
+    /// Opens what a command line names, as [`handle`] does.
     pub fn open(path: &Path) -> Result<Self, LaunchError> {
-        let (handle, passed) = walk::open(path).map_err(|e| LaunchError::path(path, e))?;
-        if !Closing::ForeignLinks.is_left_open() {
-            check_links(path, &passed)?;
-        }
-        Self::of(handle, path)
+        Self::of(handle(path)?, path)
     }
 
     /// What is open as `handle`, if it may be shown. The caller is in the host's mount namespace.
@@ -148,6 +144,15 @@ impl Source {
     fn refused(&self, reason: impl std::fmt::Display) -> LaunchError {
         LaunchError::path(&self.named, reason)
     }
+}
+
+/// Opens what a command line names, as a handle only. Links are followed, but one that an ordinary user made only to what is that user's.
+pub fn handle(path: &Path) -> Result<OwnedFd, LaunchError> {
+    let (handle, passed) = walk::open(path).map_err(|e| LaunchError::path(path, e))?;
+    if !Closing::ForeignLinks.is_left_open() {
+        check_links(path, &passed)?;
+    }
+    Ok(handle)
 }
 
 /// Whoever made a link chooses where it leads: only to what is theirs anyway, then. Root's links are followed anywhere.

@@ -192,6 +192,8 @@ fn links(_: &Lab) -> Result<(), Failed> {
         let text = fail(125, &args)?;
         expect(text.contains("symbolic link of user 1000"), text)?;
     }
+    let text = fail(125, &["run", "--nic", "eth3", "--bundle", &scene.text("other-root")])?;
+    expect(text.contains("symbolic link of user 1000"), text)?;
     expect(scene.reached().is_empty(), "a refused command wrote")?;
     let output = command(&args("other-root").each_ref().map(String::as_str))
         .env("NICDOCK_LEAVE_OPEN", "foreign-links")

@@ -18,9 +18,34 @@ pub struct Passed {
     pub path: PathBuf,
     pub is_link: bool,
     pub is_folder: bool,
+    pub owned: Owned,
+    /// The folder that it is in, whose owner can put something else under its name.
+    pub folder: Owned,
+}
+
+/// Who may do what with a file (inode(7)).
+#[derive(Clone, Copy, Debug)]
+pub struct Owned {
     pub uid: u32,
     pub gid: u32,
     pub mode: u32,
+}
+
+impl Owned {
+    fn of(handle: &OwnedFd) -> io::Result<Self> {
+        let is = fstat(handle)?;
+        Ok(Self { uid: is.st_uid, gid: is.st_gid, mode: is.st_mode & 0o7777 })
+    }
+
+    /// Whether, by its mode, others than its owner, root's group and the groups `trusted` can write there.
+    pub fn is_writable_by_others(&self, trusted: &[u32]) -> bool {
+        self.mode & 0o002 != 0 || self.mode & 0o020 != 0 && self.gid != 0 && !trusted.contains(&self.gid)
+    }
+
+    /// Whether nobody can rename or remove there what is another's.
+    pub fn is_sticky(&self) -> bool {
+        self.mode & 0o1000 != 0
+    }
 }
 
 /// Opens `path` as a handle only (`O_PATH`), as the kernel would, links followed; gives every part that was passed, from `/` or the
@@ -31,12 +56,12 @@ pub fn open(path: &Path) -> io::Result<(OwnedFd, Vec<Passed>)> {
     }
     let mut here = start(path)?;
     let mut at = if path.is_absolute() { PathBuf::from("/") } else { PathBuf::new() };
-    let mut passed = vec![look(&here, at.clone())?];
+    let mut passed = vec![look(&here, at.clone(), &here)?];
     let mut left = parts(path);
     let mut links = 0;
     while let Some(part) = left.pop() {
         let next = step(&here, &part)?;
-        let found = look(&next, at.join(&part))?;
+        let found = look(&next, at.join(&part), &here)?;
         if found.is_link {
             links += 1;
             if links > MOST_LINKS {
@@ -54,7 +79,7 @@ pub fn open(path: &Path) -> io::Result<(OwnedFd, Vec<Passed>)> {
     }
     // A link to / or to its own folder has no part of its own behind it.
     if passed.last().is_some_and(|last| last.is_link) {
-        passed.push(look(&here, at)?);
+        passed.push(look(&here, at, &here)?);
     }
     Ok((here, passed))
 }
@@ -82,17 +107,10 @@ fn step(folder: &OwnedFd, part: &OsString) -> io::Result<OwnedFd> {
     }
 }
 
-fn look(handle: &OwnedFd, path: PathBuf) -> io::Result<Passed> {
-    let is = fstat(handle)?;
-    let kind = FileType::from_raw_mode(is.st_mode);
-    Ok(Passed {
-        path,
-        is_link: kind.is_symlink(),
-        is_folder: kind.is_dir(),
-        uid: is.st_uid,
-        gid: is.st_gid,
-        mode: is.st_mode & 0o7777,
-    })
+fn look(handle: &OwnedFd, path: PathBuf, folder: &OwnedFd) -> io::Result<Passed> {
+    let kind = FileType::from_raw_mode(fstat(handle)?.st_mode);
+    let (owned, folder) = (Owned::of(handle)?, Owned::of(folder)?);
+    Ok(Passed { path, is_link: kind.is_symlink(), is_folder: kind.is_dir(), owned, folder })
 }
 
 #[cfg(test)]

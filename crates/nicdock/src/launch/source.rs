@@ -146,7 +146,8 @@ impl Source {
     }
 }
 
-/// Opens what a command line names, as a handle only. Links are followed, but one that an ordinary user made only to what is that user's.
+/// Opens what a command line names, as a handle only. Links are followed, but one that an ordinary user can make only to what is that
+/// user's.
 pub fn handle(path: &Path) -> Result<OwnedFd, LaunchError> {
     let (handle, passed) = walk::open(path).map_err(|e| LaunchError::path(path, e))?;
     if !Closing::ForeignLinks.is_left_open() {
@@ -155,24 +156,33 @@ pub fn handle(path: &Path) -> Result<OwnedFd, LaunchError> {
     Ok(handle)
 }
 
-/// Whoever made a link chooses where it leads: only to what is theirs anyway, then. Root's links are followed anywhere.
+/// Whoever can put a link there chooses where it leads: only to what is theirs anyway, then. Root's links are followed anywhere.
 fn check_links(path: &Path, passed: &[Passed]) -> Result<(), LaunchError> {
     let Some(target) = passed.last() else { return Ok(()) };
     let own = rustix::process::geteuid().as_raw();
-    let trusted = |link: &Passed| [0, own, target.uid].contains(&link.uid);
-    match passed.iter().find(|part| part.is_link && !trusted(part)) {
-        None => Ok(()),
-        Some(link) => Err(LaunchError::path(
-            path,
-            format!(
-                "{} is a symbolic link of user {}, and {}, where it leads, is user {}'s: name that instead, if you mean it",
-                link.path.display(),
-                link.uid,
-                target.path.display(),
-                target.uid
-            ),
-        )),
-    }
+    let trusted = |uid: u32| [0, own, target.owned.uid].contains(&uid);
+    let made_by = |link: &Passed| {
+        if !trusted(link.owned.uid) {
+            Some(format!("a symbolic link of user {}", link.owned.uid))
+        } else if !trusted(link.folder.uid) {
+            Some(format!("a symbolic link in a folder of user {}", link.folder.uid))
+        } else if link.folder.is_writable_by_others(&[]) && !link.folder.is_sticky() {
+            Some("a symbolic link in a folder that others can write".to_owned())
+        } else {
+            None
+        }
+    };
+    let found = passed.iter().filter(|part| part.is_link).find_map(|link| Some((link, made_by(link)?)));
+    let Some((link, what)) = found else { return Ok(()) };
+    Err(LaunchError::path(
+        path,
+        format!(
+            "{} is {what}, and {}, where it leads, is user {}'s: name that instead, if you mean it",
+            link.path.display(),
+            target.path.display(),
+            target.owned.uid
+        ),
+    ))
 }
 
 /// Where something is, whatever it is called: its file system, and the path in there.

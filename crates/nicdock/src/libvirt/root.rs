@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::FOLDER;
-use crate::kernel::walk;
+use crate::kernel::walk::{self, Owned};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
@@ -37,7 +37,8 @@ pub fn look_at_root(domain: &str, root: Option<&str>, user: u32) -> Result<(), R
             Err(error) if error.kind() == io::ErrorKind::NotFound && path != Path::new(root) => return Ok(()),
             Err(error) => return Err(RootError::Io { domain: domain.to_owned(), path, error }),
         };
-        let others = is_writable_by_others(found.mode(), found.gid(), user);
+        let owned = Owned { uid: found.uid(), gid: found.gid(), mode: found.mode() };
+        let others = owned.is_writable_by_others(&[user]);
         let what = if !found.is_dir() && path != Path::new(root) {
             "is no folder".to_owned()
         } else if found.uid() != 0 && found.uid() != user {
@@ -58,12 +59,11 @@ fn look_at_way(domain: &str, root: &Path, user: u32) -> Result<(), RootError> {
     let failed = |error| RootError::Io { domain: domain.to_owned(), path: root.to_owned(), error };
     let (_, passed) = walk::open(root).map_err(failed)?;
     for part in passed {
-        let open =
-            part.is_folder && part.mode & 0o1000 == 0 && is_writable_by_others(part.mode, part.gid, user);
-        let what = if part.uid != 0 && part.uid != user {
-            format!("belongs to user {}", part.uid)
-        } else if open {
-            format!("can be written by others (mode {:o})", part.mode)
+        let Owned { uid, mode, .. } = part.owned;
+        let what = if uid != 0 && uid != user {
+            format!("belongs to user {uid}")
+        } else if part.is_folder && !part.owned.is_sticky() && part.owned.is_writable_by_others(&[user]) {
+            format!("can be written by others (mode {mode:o})")
         } else {
             continue;
         };
@@ -75,10 +75,6 @@ fn look_at_way(domain: &str, root: &Path, user: u32) -> Result<(), RootError> {
         });
     }
     Ok(())
-}
-
-fn is_writable_by_others(mode: u32, gid: u32, user: u32) -> bool {
-    mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0 && gid != user
 }
 
 #[cfg(test)]

@@ -200,20 +200,31 @@ fn links(_: &Lab) -> Result<(), Failed> {
         .output()?;
     let reached = scene.reached();
     expect(reached == ["root", "data"], format!("links followed anywhere reached {reached:?}: {output:?}"))?;
-    // To the user's own, and root's link to anything.
-    for (owner, target) in [(USER, scene.at("data")), (0, scene.host.path().join("data"))] {
-        fs::remove_file(scene.at("other-data"))?;
-        symlink(&target, scene.at("other-data"))?;
-        lchown(scene.at("other-data"), Some(owner), None)?;
-        let mut args = args("rootfs");
-        succeed(&args.each_ref().map(String::as_str))?;
-        "plan".clone_into(&mut args[0]);
-        let text = succeed(&args.each_ref().map(String::as_str))?;
+    // To the user's own, and root's link to anything, unless the user could exchange that one.
+    let linked = |at: &Path, target: &Path, owner: u32| -> Result<Output, Failed> {
+        let _ = fs::remove_file(at);
+        symlink(target, at)?;
+        lchown(at, Some(owner), None)?;
+        let volume = format!("{}:/data", at.display());
+        let root = scene.text("rootfs");
+        Ok(nicdock(&["run", "--nic", "eth3", "--rootfs", &root, "-v", &volume, "--", "/bin/sh", "-c", WRITE]))
+    };
+    let (of_user, of_host) = (scene.at("data"), scene.host.path().join("data"));
+    for (at, target, owner) in
+        [(scene.at("other-data"), &of_user, USER), (scene.host.path().join("link"), &of_host, 0)]
+    {
+        let output = linked(&at, target, owner)?;
+        expect(target.join("written").exists(), format!("{}: {output:?}", target.display()))?;
+        fs::remove_file(target.join("written"))?;
+        let volume = format!("{}:/data", at.display());
+        let text = succeed(&["plan", "--nic", "eth3", "--host-root", "-v", &volume, "--", "true"])?;
         let shown = format!("show {} on /data, WRITABLE", target.display());
         expect(text.contains(&shown), format!("no '{shown}' in {text}"))?;
-        expect(target.join("written").exists(), format!("{}: nothing was written", target.display()))?;
     }
-    Ok(())
+    let output = linked(&scene.at("other-data"), &of_host, 0)?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let refused = output.status.code() == Some(125) && text.contains("in a folder of user 1000");
+    expect(refused && scene.reached().is_empty(), text)
 }
 
 fn bundle_link(_: &Lab) -> Result<(), Failed> {

@@ -9,7 +9,8 @@ pub use crate::kernel::capability::Sets as Capabilities;
 use crate::kernel::capability::{Sets, prctl};
 use crate::kernel::errno::Errno;
 pub use crate::kernel::seccomp::Instruction;
-use crate::kernel::{call, seccomp};
+use crate::kernel::{call, capability, seccomp};
+use crate::seclusion::Seclusion;
 
 /// A process's credentials (credentials(7)) and filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,18 +30,28 @@ const KEEP: u64 = 1;
 
 impl Identity {
     /// Makes the caller this. What could not be done is an error: the audit would not see what the process sees.
-    pub fn take(&self) -> Result<(), String> {
+    ///
+    /// Nothing is looked up in /proc, where the caller need not be.
+    pub fn take(&self, seclusion: Seclusion) -> Result<(), String> {
         let step = |what: &'static str| move |errno: Errno| format!("{what}: {errno}");
+        let renew = || seclusion.renew().map_err(step("keeping apart from the container's processes"));
+        renew()?;
         self.capabilities.bound().map_err(step("dropping from the bounding set"))?;
         prctl(libc::PR_SET_KEEPCAPS, [KEEP, 0]).map_err(step("keeping capabilities"))?;
         self.take_users()?;
         // Without no_new_privs a filter is only for who has CAP_SYS_ADMIN: filters first, capabilities after.
         if self.no_new_privs {
             self.capabilities.take().map_err(step("setting capabilities"))?;
+            renew()?;
             seccomp::no_new_privileges().map_err(step("setting no_new_privs"))?;
         } else if !self.filters.is_empty() {
-            let all = Sets { effective: all_permitted(), permitted: all_permitted(), ..self.capabilities };
+            let permitted = capability::permitted().map_err(step("reading capabilities"))?;
+            let all = Sets { effective: permitted, permitted, ..self.capabilities };
             all.take().map_err(step("regaining capabilities for the filters"))?;
+        }
+        if !self.no_new_privs {
+            // A filter may refuse it later. That fewer capabilities are left then undoes nothing (`cred_cap_issubset()`).
+            renew()?;
         }
         for (number, filter) in self.filters.iter().enumerate() {
             seccomp::install(filter)
@@ -49,7 +60,7 @@ impl Identity {
         if !self.no_new_privs {
             self.capabilities.take().map_err(step("setting capabilities"))?;
         }
-        self.check()
+        Ok(())
     }
 
     fn take_users(&self) -> Result<(), String> {
@@ -62,8 +73,8 @@ impl Identity {
         Ok(())
     }
 
-    /// What the kernel says we are now.
-    fn check(&self) -> Result<(), String> {
+    /// What the kernel says we are now, in the process namespace of the /proc that is mounted.
+    pub fn check(&self) -> Result<(), String> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default()
@@ -81,11 +92,6 @@ impl Identity {
         }
         Ok(())
     }
-}
-
-fn all_permitted() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    Sets::of_status(&status).map_or(0, |sets| sets.permitted)
 }
 
 fn set_groups(groups: &[u32]) -> Result<(), Errno> {

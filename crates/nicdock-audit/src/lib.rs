@@ -10,6 +10,7 @@ mod probe;
 pub mod probes;
 pub mod report;
 pub mod run;
+pub mod seclusion;
 pub mod target;
 pub mod uncontrolled;
 mod walk;

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use nicdock_audit::identity::Identity;
 use nicdock_audit::report::{Report, junit, text};
+use nicdock_audit::seclusion::InPlace;
 use nicdock_audit::{Target, passed, run, target};
-
-const FAILURE: u8 = 125;
 
 /// Tries, as an attacker would, what can be reached here of NICs that are not this container's own
 #[derive(Parser)]
@@ -26,9 +24,9 @@ struct Options {
     /// The same, from an open descriptor
     #[arg(long, value_name = "FD", conflicts_with = "target", hide = true)]
     target_fd: Option<i32>,
-    /// Become this first (JSON from an open descriptor)
+    /// Become this process first, and enter its process namespace (JSON from an open descriptor)
     #[arg(long, value_name = "FD", hide = true)]
-    identity_fd: Option<i32>,
+    in_place_fd: Option<i32>,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
@@ -49,7 +47,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("nicdock-audit: {error}");
-            ExitCode::from(FAILURE)
+            ExitCode::from(run::FAILURE)
         }
     }
 }
@@ -63,29 +61,41 @@ fn audit(options: &Options) -> Result<u8, String> {
         (None, Some(fd)) => Target::parse(&read(fd)?)?,
         (None, None) => target::learn(),
     };
-    let mut junit_file = match (&options.junit, options.junit_fd) {
+    let Some(fd) = options.in_place_fd else { return conclude(options, &attempt(options, target)?) };
+    let place: InPlace =
+        serde_json::from_slice(&read(fd)?).map_err(|e| format!("not a process's place: {e}"))?;
+    place.seclusion.close_descriptors()?;
+    if let Err(reason) = place.identity.take(place.seclusion) {
+        return conclude(options, &Report::not_reproducible(&reason));
+    }
+    run::in_process_namespace(|| match place.identity.check() {
+        Ok(()) => conclude(options, &attempt(options, target)?),
+        Err(reason) => conclude(options, &Report::not_reproducible(&reason)),
+    })
+}
+
+fn attempt(options: &Options, target: Target) -> Result<Report, String> {
+    run::run(target, options.only.as_deref())
+}
+
+/// Writes the report; gives the exit status.
+fn conclude(options: &Options, report: &Report) -> Result<u8, String> {
+    let junit_file = match (&options.junit, options.junit_fd) {
         (Some(path), _) => Some(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
         (None, Some(fd)) => Some(File::from(passed::descriptor(fd))),
         (None, None) => None,
     };
-    let identity = options.identity_fd.map(read).transpose()?;
-    let identity: Option<Identity> = identity
-        .map(|content| serde_json::from_slice(&content).map_err(|e| format!("not an identity: {e}")))
-        .transpose()?;
-    let report = match identity.map(|identity| identity.take()) {
-        Some(Err(reason)) => Report::not_reproducible(&reason),
-        _ => run::run(target, options.only.as_deref())?,
-    };
-    if let Some(file) = &mut junit_file {
-        file.write_all(junit(&report).as_bytes()).map_err(|e| format!("writing JUnit's XML: {e}"))?;
+    if let Some(mut file) = junit_file {
+        file.write_all(junit(report).as_bytes()).map_err(|e| format!("writing JUnit's XML: {e}"))?;
     }
     let mut stdout = std::io::stdout().lock();
     let shown = if options.json {
-        serde_json::to_string_pretty(&report).map_err(|e| e.to_string())? + "\n"
+        serde_json::to_string_pretty(report).map_err(|e| e.to_string())? + "\n"
     } else {
-        text(&report, stdout.is_terminal())
+        text(report, stdout.is_terminal())
     };
-    stdout.write_all(shown.as_bytes()).map_err(|e| format!("writing the report: {e}"))?;
+    let written = stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|e| format!("writing the report: {e}"))?;
     Ok(report.exit_status())
 }
 

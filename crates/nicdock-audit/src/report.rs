@@ -1,9 +1,11 @@
 //! What the audit says.
 
 mod junit;
+mod received;
 mod text;
 
 pub use junit::junit;
+pub use received::printable;
 pub use text::text;
 
 use std::time::Duration;
@@ -46,16 +48,25 @@ pub struct Entry {
     pub milliseconds: u64,
 }
 
-impl Report {
-    pub fn new(probes: Vec<Entry>, context: &Context, duration: Duration) -> Self {
+impl Summary {
+    fn count(probes: &[Entry]) -> Self {
         let count = |verdict| probes.iter().filter(|entry| entry.result == verdict).count();
-        let summary = Summary {
+        Self {
             closed: count(Verdict::Closed),
             open: count(Verdict::Open),
             not_applicable: count(Verdict::NotApplicable),
+            ..Self::default()
+        }
+    }
+}
+
+impl Report {
+    pub fn new(probes: Vec<Entry>, context: &Context, duration: Duration) -> Self {
+        let summary = Summary {
             entries_walked: context.walk.seen.values().sum(),
             seconds: rounded(duration.as_secs_f64()),
             walk_seconds: rounded(context.walk.seconds),
+            ..Summary::count(&probes)
         };
         let mut notes = Vec::new();
         if context.target.learned {

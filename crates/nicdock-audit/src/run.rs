@@ -7,27 +7,31 @@ use crate::kernel::errno::Errno;
 use crate::kernel::fork::{self, End, signal_name};
 use crate::probe::{Context, Finding, Probe};
 use crate::probes;
-use crate::report::{Entry, Report};
+use crate::report::{Entry, Report, printable};
 use crate::target::Target;
-use crate::walk;
+use crate::walk::{self, Walk};
 use crate::words::Words;
 
 /// A probe that takes longer proves nothing.
 const A_PROBE: Duration = Duration::from_secs(15);
 const A_TREE: Duration = Duration::from_secs(60);
+/// The exit status when the audit itself fails.
+pub const FAILURE: u8 = 125;
 
 /// Tries everything. Fails only if no process can be made at all.
 pub fn run(target: Target, only: Option<&str>) -> Result<Report, String> {
     let begin = Instant::now();
     let words = Words::of(&target);
-    let walk = match fork::run(A_TREE * 3, || walk::walk(&words, A_TREE)) {
-        Ok(End::Said(walk)) => walk,
-        Ok(other) => return Err(format!("the walk over /sys and /proc did not end well: {other:?}")),
-        Err(errno) => return Err(format!("no process can be made to try anything in: fork: {errno}")),
-    };
-    let context = Context { target, walk, words };
+    let mut context = Context { target, walk: Walk::default(), words };
     let mut probes = probes::all(&context);
     probes.retain(|probe| only.is_none_or(|part| probe.id.contains(part)));
+    if probes.iter().any(|probe| matches!(probe.family(), "sys" | "proc")) {
+        context.walk = match fork::run(A_TREE * 3, || walk::walk(&context.words, A_TREE)) {
+            Ok(End::Said(walk)) => walk,
+            Ok(other) => return Err(format!("the walk over /sys and /proc did not end well: {other:?}")),
+            Err(errno) => return Err(format!("no process can be made to try anything in: fork: {errno}")),
+        };
+    }
     let mut progress = Progress { begin, is_shown: false, total: probes.len() };
     let mut entries = Vec::new();
     for (number, probe) in probes.iter().enumerate() {
@@ -38,11 +42,26 @@ pub fn run(target: Target, only: Option<&str>) -> Result<Report, String> {
             id: probe.id.clone(),
             result: finding.verdict,
             milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            evidence: finding.evidence.replace(['\n', '\0'], " "),
+            evidence: printable(&finding.evidence),
         });
     }
     progress.end();
     Ok(Report::new(entries, &context, begin.elapsed()))
+}
+
+/// Runs `work` in a child that is in the process namespace for the caller's children; gives its exit status.
+pub fn in_process_namespace(work: impl FnOnce() -> Result<u8, String>) -> Result<u8, String> {
+    let said = || {
+        work().unwrap_or_else(|error| {
+            eprintln!("nicdock-audit: {error}");
+            FAILURE
+        })
+    };
+    match fork::status_of(said) {
+        Ok(Ok(status)) => Ok(status),
+        Ok(Err(signal)) => Err(format!("the audit was ended by {}", signal_name(signal))),
+        Err(errno) => Err(format!("entering the process namespace: fork: {errno}")),
+    }
 }
 
 fn attempt(probe: &Probe, context: &Context) -> Result<Finding, Errno> {

@@ -1,13 +1,17 @@
 //! `nicdock audit`: the static program `nicdock-audit`, put where a container's program is and told what is foreign.
 
+mod answer;
 mod executable;
+mod keeper;
 mod own;
 mod place;
+mod scope;
+mod standstill;
 mod target;
 
+pub use answer::run_in_place_of;
 pub use executable::{Audit, AuditError, arguments};
 pub use own::Own;
-pub use place::run_in_place_of;
 pub use target::target;
 
 use std::ffi::CString;

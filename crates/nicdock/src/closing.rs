@@ -49,6 +49,14 @@ pub enum Closing {
     Verify,
     /// the container's program is executed by a static program in memory, not by nicdock
     Starter,
+    /// `audit --pid`: the container stands still
+    AuditStillness,
+    /// The audit has no terminal, and no descriptor that leads out of the container
+    AuditDescriptors,
+    /// its memory cannot be read by processes of the same user
+    AuditMemory,
+    /// it enters the process namespace last
+    AuditOrder,
 }
 
 /// Every closing by its name in `NICDOCK_LEAVE_OPEN`, a list with commas.
@@ -75,6 +83,10 @@ const NAMES: &[(&str, Closing)] = &[
     ("device-numbers", Closing::DeviceNumbers),
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
+    ("audit-stillness", Closing::AuditStillness),
+    ("audit-descriptors", Closing::AuditDescriptors),
+    ("audit-memory", Closing::AuditMemory),
+    ("audit-order", Closing::AuditOrder),
 ];
 
 impl Closing {

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use nicdock_audit::Verdict;
+use nicdock_audit::report::Report;
 use nicdock_fuzzing::check;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -178,5 +180,17 @@ fn uverbs_answers() {
         }
         let answer = Answer(answer);
         let _ = (answer.async_fd(), answer.handle(), answer.device(), answer.port(), answer.usnic_qp());
+    });
+}
+
+/// What comes out of a hostile container.
+#[test]
+fn reports() {
+    check(&folder("report"), |bytes| {
+        let Ok(report) = Report::received(bytes) else { return };
+        let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open).count();
+        assert_eq!(report.summary.open, open);
+        let texts = report.probes.iter().flat_map(|probe| [&probe.id, &probe.evidence]).chain(&report.notes);
+        assert!(texts.into_iter().all(|text| !text.contains(char::is_control)), "{report:?}");
     });
 }

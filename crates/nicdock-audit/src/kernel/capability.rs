@@ -67,6 +67,15 @@ impl Sets {
     }
 }
 
+/// The caller's permitted set, wherever it is.
+pub fn permitted() -> Result<u64, Errno> {
+    let header: [u32; 2] = [VERSION, 0];
+    let mut data = [[0_u32; 3]; 2];
+    // SAFETY: header and data have the layout of version 3 and live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) };
+    if result < 0 { Err(Errno::last()) } else { Ok(u64::from(data[1][1]) << 32 | u64::from(data[0][1])) }
+}
+
 /// prctl(2) with numbers.
 pub fn prctl(option: i32, a: [u64; 2]) -> Result<i32, Errno> {
     // SAFETY: the options used take numbers only.

@@ -4,6 +4,7 @@
 use std::fs;
 
 use super::call;
+use super::capability::prctl;
 use super::errno::Errno;
 
 pub const NEWNS: i32 = libc::CLONE_NEWNS;
@@ -29,10 +30,16 @@ pub fn own_mounts() -> Result<(), Errno> {
 pub fn own_user(more: i32) -> Result<(), Errno> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     unshare(libc::CLONE_NEWUSER | NEWNS | more)?;
+    // The files are the caller's own only while it is dumpable, as an attacker would be (`task_dump_owner()`, fs/proc/base.c).
+    let was_dumpable = prctl(libc::PR_GET_DUMPABLE, [0, 0]);
+    let _ = prctl(libc::PR_SET_DUMPABLE, [1, 0]);
     // Best effort: a new user namespace gives every capability in it also without a mapping.
     let _ = fs::write("/proc/self/setgroups", "deny");
     let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
     let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
+    if was_dumpable == Ok(0) {
+        let _ = prctl(libc::PR_SET_DUMPABLE, [0, 0]);
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Gives NICs to a container that runs, each step noted before it is done.
 
 use std::fs;
+use std::os::fd::AsFd;
 
 use super::siblings::{Siblings, Turn};
 use super::{Target, openings};
@@ -98,7 +99,7 @@ fn steps(
     if let Some(group) = target.cgroup.unified().filter(|_| refuses) {
         refuse::refuse(group, &format!("{generation}-sockets"), journal)?;
     }
-    aside(|| {
+    aside(&[target.network.as_fd()], || {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
         let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter(&target.network)

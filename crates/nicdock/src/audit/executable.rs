@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::Own;
 use super::target::target;
+use crate::closing::Closing;
 use crate::kernel::memfd;
 use crate::plan::Plan;
 use crate::static_program::{self, StaticProgramError};
@@ -45,9 +46,18 @@ pub fn arguments(more: &[String]) -> Vec<String> {
 impl Audit {
     pub fn load() -> Result<Self, AuditError> {
         let program = static_program::in_memory(NAME)?;
+        if !Closing::AuditMemory.is_left_open() {
+            memfd::only_to_be_executed(&program)
+                .map_err(AuditError::kernel("copying the audit into memory"))?;
+        }
         let told =
             memfd::open("nicdock-audit-told").map_err(AuditError::kernel("making a file in memory"))?;
         Ok(Self { program, told })
+    }
+
+    /// What it needs to be executed.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.program.as_fd(), self.told.as_fd()]
     }
 
     /// Tells it of a container that is complete. Its process has the file already.

@@ -1,102 +1,113 @@
-//! The audit in a running process's place: it must see what that process sees, or say that it does not.
+//! The place of a running process: the audit must see what that process sees, or say that it does not.
 
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nicdock_audit::identity::{Capabilities, Identity};
+use nicdock_audit::identity::{Capabilities, Identity, Instruction};
+use nicdock_audit::seclusion::{InPlace, Seclusion};
 
-use super::{Audit, AuditError, told};
-use crate::kernel::child::{Child, forget_passed_descriptors};
+use super::{Audit, told};
+use crate::closing::Closing;
 use crate::kernel::membership::{self, Membership};
 use crate::kernel::mountinfo::{self, Mounted};
-use crate::kernel::pidfd::Process;
-use crate::kernel::place::{Place, fork_and_wait};
+use crate::kernel::place::Place;
+use crate::kernel::secluded::{self, Streams};
 use crate::kernel::tracee;
 
-/// Runs the audit where process `pid` is; gives its exit status.
-pub fn run_in_place_of(
-    pid: u32,
-    audit: &Audit,
-    arguments: &[String],
-    junit: Option<&OwnedFd>,
-) -> Result<i32, AuditError> {
-    let not_reproducible = |what: &str| {
-        let what = what.to_owned();
-        move |error: io::Error| AuditError::NotReproducible(format!("{what}: {error}"))
-    };
-    let process = Process::open(pid).map_err(|_| AuditError::NoProcess(pid))?;
-    let filters = tracee::seccomp_filters(pid)
-        .map_err(not_reproducible(&format!("reading the seccomp filters of process {pid}")))?;
-    let place = Place::of(pid).map_err(not_reproducible(&format!("opening /proc/{pid}")))?;
-    let status = place.read("status").map_err(not_reproducible(&format!("reading /proc/{pid}/status")))?;
-    let counted = field(&status, "Seccomp_filters:").parse().unwrap_or(filters.len());
-    if counted != filters.len() || field(&status, "Seccomp:") == "1" {
-        let reason = format!(
-            "process {pid} has {counted} seccomp filters or the strict mode, and {} can be read",
-            filters.len()
-        );
-        return Err(AuditError::NotReproducible(reason));
-    }
-    let groups = cgroups(pid).map_err(not_reproducible(&format!("finding the cgroups of process {pid}")))?;
-    let label = label(pid);
-    // All that was opened by number is the process's still.
-    if process.has_ended() {
-        return Err(AuditError::NoProcess(pid));
-    }
-    forget_passed_descriptors().map_err(AuditError::kernel("closing descriptors"))?;
-    let mut child = Child::fork(|| {
-        let entered = join(&groups).and_then(|()| {
-            place.enter_pid_namespace().map_err(|error| format!("its process namespace: {error}"))
-        });
-        if let Err(reason) = entered {
-            return failed(&reason);
-        }
-        let inside = || match become_audit(&place, &filters, label.as_deref(), audit, arguments, junit) {
-            Ok(never) => match never {},
-            Err(reason) => failed(&reason),
+/// All that is known of the process before its place is entered.
+pub struct Entering {
+    pub place: Place,
+    filters: Vec<Vec<Instruction>>,
+    groups: Vec<PathBuf>,
+    label: Option<String>,
+}
+
+impl Entering {
+    /// Of process `pid`, which the caller has stopped.
+    pub fn of(pid: u32) -> Result<Self, String> {
+        let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
+        let filters = if Closing::AuditStillness.is_left_open() {
+            tracee::seccomp_filters(pid)
+        } else {
+            tracee::seccomp_filters_of_stopped(pid)
         };
-        fork_and_wait(inside).unwrap_or_else(|error| failed(&format!("fork: {error}")))
-    })
-    .map_err(AuditError::kernel("fork"))?;
-    child.wait().map_err(AuditError::kernel("waiting for the audit"))
+        let filters = filters.map_err(failed(format!("reading the seccomp filters of process {pid}")))?;
+        let place = Place::of(pid).map_err(failed(format!("opening /proc/{pid}")))?;
+        let status = place.read("status").map_err(failed(format!("reading /proc/{pid}/status")))?;
+        let counted = field(&status, "Seccomp_filters:").parse().unwrap_or(filters.len());
+        if counted != filters.len() || field(&status, "Seccomp:") == "1" {
+            return Err(format!(
+                "process {pid} has {counted} seccomp filters or the strict mode, and {} can be read",
+                filters.len()
+            ));
+        }
+        let groups = cgroups(pid).map_err(failed(format!("finding the cgroups of process {pid}")))?;
+        if let Some(group) = groups.iter().find(|group| is_frozen(group)) {
+            return Err(format!(
+                "{} is frozen, and would freeze the audit: let it run on first",
+                group.display()
+            ));
+        }
+        Ok(Self { place, filters, groups, label: label(pid) })
+    }
 }
 
-/// Says why, with the status of nicdock's own failure.
-fn failed(reason: &str) -> i32 {
-    let _ = writeln!(io::stderr(), "nicdock: not reproducible: {reason}");
-    125
-}
-
-fn become_audit(
-    place: &Place,
-    filters: &[Vec<nicdock_audit::identity::Instruction>],
-    label: Option<&str>,
+/// Enters the place and becomes the audit there, which enters the process namespace itself, when nothing of nicdock's is left in its memory.
+///
+/// `keeper`: the process with which it ends, 0 if it cannot see that.
+pub fn enter(
+    entering: &Entering,
     audit: &Audit,
     arguments: &[String],
-    junit: Option<&OwnedFd>,
+    streams: Streams<'_>,
+    keeper: u32,
 ) -> Result<std::convert::Infallible, String> {
+    let Entering { place, filters, groups, label } = entering;
     // Only a process itself can, and the container may have no /proc.
-    let attribute = label.map(|_| fs::OpenOptions::new().write(true).open("/proc/self/attr/exec"));
+    let attribute = label.as_ref().map(|_| fs::OpenOptions::new().write(true).open("/proc/self/attr/exec"));
+    let attribute = attribute.transpose().map_err(|error| format!("/proc/self/attr/exec: {error}"))?;
+    let few_descriptors = !Closing::AuditDescriptors.is_left_open();
+    if few_descriptors {
+        let mut keep = place.descriptors();
+        keep.extend(audit.descriptors());
+        keep.extend(attribute.as_ref().map(AsFd::as_fd));
+        secluded::seclude(&keep, streams).map_err(|error| format!("closing descriptors: {error}"))?;
+    } else {
+        secluded::take_output(streams).map_err(|error| format!("standard output: {error}"))?;
+        secluded::leave_descriptors();
+    }
+    join(groups)?;
     place.enter().map_err(|(what, error)| format!("entering {what}: {error}"))?;
-    if let (Some(label), Some(attribute)) = (label, attribute) {
-        let written = attribute.and_then(|mut file| file.write_all(label.as_bytes()));
+    if let (Some(label), Some(mut attribute)) = (label, attribute) {
+        let written = attribute.write_all(label.as_bytes());
         written.map_err(|error| format!("taking its security label '{label}': {error}"))?;
     }
     // Read here, numbers are those of the process's own user namespace.
     let status = place.read("status").map_err(|error| format!("reading its status: {error}"))?;
     let mut identity = identity_of(&status).ok_or("its status is not understood")?;
-    identity.filters = filters.to_vec();
-    let content = serde_json::to_vec(&identity).map_err(|error| error.to_string())?;
-    let identity = told(&content).map_err(|error| format!("making a file in memory: {error}"))?;
+    identity.filters.clone_from(filters);
+    let seclusion = Seclusion {
+        keeper: i32::try_from(keeper).unwrap_or(0),
+        not_dumpable: !Closing::AuditMemory.is_left_open(),
+        few_descriptors,
+    };
+    let content = serde_json::to_vec(&InPlace { identity, seclusion }).map_err(|error| error.to_string())?;
+    let content = told(&content).map_err(|error| format!("making a file in memory: {error}"))?;
     let text = |text: &String| CString::new(text.as_str()).ok();
     let arguments: Vec<CString> = arguments.iter().filter_map(text).collect();
     let env = [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
-    let mut pass = vec![("--identity-fd", &identity)];
-    pass.extend(junit.map(|file| ("--junit-fd", file)));
-    Err(format!("executing the audit: {}", audit.exec(&arguments, &env, &pass)))
+    Err(format!("executing the audit: {}", audit.exec(&arguments, &env, &[("--in-place-fd", &content)])))
+}
+
+/// Whoever enters stops at once (`cgroup.events` of version 2, the freezer controller of version 1).
+fn is_frozen(group: &Path) -> bool {
+    let has = |file: &str, lines: &[&str]| {
+        fs::read_to_string(group.join(file)).is_ok_and(|text| text.lines().any(|line| lines.contains(&line)))
+    };
+    has("cgroup.events", &["frozen 1"]) || has("freezer.state", &["FROZEN", "FREEZING"])
 }
 
 fn field<'a>(status: &'a str, name: &str) -> &'a str {

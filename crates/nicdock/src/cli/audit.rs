@@ -1,8 +1,10 @@
 //! `nicdock audit`: what a container can reach of NICs that are not its own.
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Failure;
 use crate::audit::{self, Audit, AuditError, Own};
@@ -10,10 +12,14 @@ use crate::lease::{Lease, Ledger};
 use crate::phases::devices::present;
 use crate::plan::Plan;
 use crate::say::{answer, notice};
+use nicdock_audit::report::{Report, junit, text};
+
+/// Seconds for which a container may stand still.
+pub const MAX_PAUSE: u64 = 60;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock audit --pid $(pgrep -n ibv_rc_pingpong)\n  nicdock audit --pid 4711 --json --junit audit.xml\n  nicdock run --audit --nic rxe1 --host-root\n  nicdock run --audit --nic rxe1 --host-root -- --json\n  nicdock audit --show-target > target.json\n\nIt tries, as an attacker would, several hundred ways to see or reach the NICs that the container was not given, and\nchanges nothing. Without --pid it tries from where it is called.\n\nExit status: 0 if nothing is open; 1 if something is; 125 when nicdock fails, or cannot put the audit exactly where\nthe process is; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock audit --pid $(pgrep -n ibv_rc_pingpong)\n  nicdock audit --pid 4711 --json --junit audit.xml\n  nicdock run --audit --nic rxe1 --host-root\n  nicdock run --audit --nic rxe1 --host-root -- --json\n  nicdock audit --show-target > target.json\n\nIt tries, as an attacker would, several hundred ways to see or reach the NICs that the container was not given, and\nchanges nothing. Without --pid it tries from where it is called.\n\nWith --pid the container's processes stand still until it has ended, so that none of them can reach the audit, which is\nthen one of theirs. After --max-pause seconds they run on, and the answer is 'not reproducible'.\n\nExit status: 0 if nothing is open; 1 if something is; 125 when nicdock fails, or cannot put the audit exactly where\nthe process is; 2 for a wrong command line."
 )]
 pub struct Options {
     /// Audit in the place of this process of a container
@@ -31,6 +37,9 @@ pub struct Options {
     /// Only probes whose name has this in it
     #[arg(long, value_name = "PART")]
     only: Option<String>,
+    /// Let the container run on after so many seconds, whether or not the audit has ended
+    #[arg(long, value_name = "SECONDS", default_value_t = MAX_PAUSE, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    max_pause: u64,
     /// Print what is foreign and what is own, for nicdock-audit --target elsewhere, and stop
     #[arg(long)]
     show_target: bool,
@@ -38,8 +47,8 @@ pub struct Options {
 
 impl Options {
     /// In the place of process `pid`.
-    pub fn of_process(pid: u32, json: bool) -> Self {
-        Self { pid: Some(pid), plan: None, json, junit: None, only: None, show_target: false }
+    pub fn of_process(pid: u32, json: bool, max_pause: u64) -> Self {
+        Self { pid: Some(pid), plan: None, json, junit: None, only: None, max_pause, show_target: false }
     }
 }
 
@@ -55,36 +64,39 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     }
     let program = Audit::load()?;
     program.tell_bytes(&serde_json::to_vec(&target)?)?;
-    let junit = options.junit.as_ref().map(|path| {
+    // Made before anything is tried, so that a wrong path is told at once.
+    let file = options.junit.as_ref().map(|path| {
         File::create(path).map(OwnedFd::from).map_err(|error| format!("{}: {error}", path.display()))
     });
-    let junit = junit.transpose()?;
+    let file = file.transpose()?;
     let mut more = Vec::new();
-    if options.json {
-        more.push("--json".to_owned());
-    }
     if let Some(part) = &options.only {
         more.extend(["--only".to_owned(), part.clone()]);
     }
+    if options.json || options.pid.is_some() {
+        more.push("--json".to_owned());
+    }
     let arguments = audit::arguments(&more);
     let Some(pid) = options.pid else {
-        return Err(audit::run_here(&program, &arguments, junit.as_ref()).into());
+        return Err(audit::run_here(&program, &arguments, file.as_ref()).into());
     };
-    match audit::run_in_place_of(pid, &program, &arguments, junit.as_ref()) {
-        Ok(status) => Ok(u8::try_from(status).unwrap_or(super::FAILURE)),
+    let pause = Duration::from_secs(options.max_pause);
+    let (report, failure) = match audit::run_in_place_of(pid, &program, &arguments, pause) {
+        Ok(report) => (report, None),
         Err(AuditError::NotReproducible(reason)) => {
-            let report = nicdock_audit::report::Report::not_reproducible(&reason);
-            if options.json {
-                answer(&(serde_json::to_string_pretty(&report)? + "\n"))?;
-            }
-            if let Some(file) = junit {
-                let xml = nicdock_audit::report::junit(&report);
-                std::io::Write::write_all(&mut File::from(file), xml.as_bytes())?;
-            }
-            Err(AuditError::NotReproducible(reason).into())
+            (Report::not_reproducible(&reason), Some(AuditError::NotReproducible(reason)))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(file) = file {
+        std::io::Write::write_all(&mut File::from(file), junit(&report).as_bytes())?;
     }
+    if options.json {
+        answer(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+    } else if failure.is_none() {
+        answer(&text(&report, std::io::stdout().is_terminal()))?;
+    }
+    failure.map_or(Ok(report.exit_status()), |error| Err(error.into()))
 }
 
 /// What the container has: by its plan, by the lease whose network namespace the process is in, or by that namespace.

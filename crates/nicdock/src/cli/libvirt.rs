@@ -101,6 +101,9 @@ enum Command {
         /// Machine-readable output
         #[arg(long)]
         json: bool,
+        /// Let the domain run on after so many seconds; it stands still while the audit runs
+        #[arg(long, value_name = "SECONDS", default_value_t = super::audit::MAX_PAUSE, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        max_pause: u64,
     },
     /// What libvirt calls
     #[command(hide = true)]
@@ -195,9 +198,9 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             done.failed.iter().for_each(notice);
             return Ok(if done.failed.is_empty() { 0 } else { super::FAILURE });
         }
-        Command::Audit { domain, json } => {
+        Command::Audit { domain, json, max_pause } => {
             let (pid, _) = first_process(&virsh, domain)?;
-            return super::audit::audit(&super::audit::Options::of_process(pid, *json));
+            return super::audit::audit(&super::audit::Options::of_process(pid, *json, *max_pause));
         }
         Command::Hook { domain, operation, .. } => return hook::called(domain, operation),
     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{Gid, MemfdFlags, Mode, SealFlags, Uid};
 
 /// An empty one that can be sealed.
 pub fn open(name: &str) -> io::Result<OwnedFd> {
@@ -40,6 +40,16 @@ pub fn fill_and_seal(file: &OwnedFd, content: &[u8]) -> io::Result<()> {
     File::from(file.try_clone()?).write_all(content)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     Ok(rustix::fs::fcntl_add_seals(file, seals)?)
+}
+
+/// Lets others execute it and not read it. The memory of a process that executes what it may not read belongs to a user namespace in which the
+/// file has an owner (`would_dump()`, fs/exec.c), and this one has none in a container's: root there cannot trace it, with whatever capabilities.
+pub fn only_to_be_executed(file: &OwnedFd) -> io::Result<()> {
+    /// The last user that there can be, -1 being none.
+    const NOBODYS: u32 = u32::MAX - 1;
+    let (user, group) = (Uid::from_raw(NOBODYS), Gid::from_raw(NOBODYS));
+    rustix::fs::fchown(file, Some(user), Some(group))?;
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(0o111))?)
 }
 
 /// Leaves a descriptor open for the program that is executed next.

@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
-/// setns(2) for every kind in turn. The user namespace is last: before it, the caller may do everything.
+/// setns(2) for every kind in turn, but the process namespace. The user namespace is last: before it, the caller may do everything.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "uts", "net", "time_for_children", "mnt", "user"];
 
 /// `RLIMIT_*` there are (include/uapi/asm-generic/resource.h).
@@ -43,12 +43,19 @@ impl Place {
         Ok(Self { namespaces, pid_namespace, root, cwd, folder, limits: limits(pid)? })
     }
 
-    /// Makes the caller's children be in the process namespace.
+    /// What it holds.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let namespaces = self.namespaces.iter().map(|(_, file)| file).chain(&self.pid_namespace);
+        let folders = [&self.root, &self.cwd, &self.folder];
+        namespaces.map(File::as_fd).chain(folders.into_iter().map(OwnedFd::as_fd)).collect()
+    }
+
+    /// Makes the caller's children be in the process namespace. The caller itself stays out of it, and out of sight.
     pub fn enter_pid_namespace(&self) -> io::Result<()> {
         self.pid_namespace.as_ref().map_or(Ok(()), set)
     }
 
-    /// Enters all else. Gives the names of what could not be entered with the reason.
+    /// Enters all else, and the process namespace for the caller's children. Gives the names of what could not be entered with the reason.
     pub fn enter(&self) -> Result<(), (&'static str, io::Error)> {
         for (resource, limit) in &self.limits {
             // SAFETY: the limit lives until the call returns.
@@ -68,6 +75,8 @@ impl Place {
             Ok(rustix::process::fchdir(&self.cwd)?)
         };
         root().map_err(|error| ("its root", error))?;
+        // It may belong to another user namespace than the process's own.
+        self.enter_pid_namespace().map_err(|error| ("its process namespace", error))?;
         for (name, file) in user {
             set(file).map_err(|error| (*name, error))?;
             become_root();
@@ -131,7 +140,7 @@ fn limits(pid: u32) -> io::Result<Vec<(u32, libc::rlimit64)>> {
     Ok(limits)
 }
 
-/// Forks; the child, in its new process namespace, runs `work` and exits with its result. Gives that: 125 for a signal.
+/// For a test of what happens when the process namespace is not entered last. Forks; the child, in its new process namespace, runs `work` and exits with its result. Gives that: 125 for a signal.
 pub fn fork_and_wait(work: impl FnOnce() -> i32) -> io::Result<i32> {
     // SAFETY: the process is single-threaded, so the child's copy of every lock is consistent.
     match unsafe { libc::fork() } {

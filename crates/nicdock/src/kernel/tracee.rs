@@ -3,6 +3,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod added;
+mod still;
 
 use std::io;
 
@@ -11,6 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 #[cfg(target_arch = "x86_64")]
 pub use added::add_seccomp_filter;
+pub use still::stop;
 
 /// `PTRACE_SECCOMP_GET_FILTER` (include/uapi/linux/ptrace.h).
 const GET_FILTER: libc::c_uint = 0x420c;
@@ -38,15 +40,14 @@ impl Stopped {
         waitpid(Some(pid), WaitOptions::UNTRACED)?;
         Ok(this)
     }
+}
 
-    /// Number of instructions of filter `number`, written to `to` if that is not null.
-    fn filter(&self, number: usize, to: *mut Instruction) -> io::Result<usize> {
-        // SAFETY: `to` is null, or has room for as many instructions as the first call said.
-        let result = unsafe {
-            libc::ptrace(GET_FILTER, self.0.as_raw_nonzero().get(), number, to.cast::<libc::c_void>())
-        };
-        usize::try_from(result).map_err(|_| io::Error::last_os_error())
-    }
+/// Number of instructions of filter `number`, written to `to` if that is not null.
+fn filter(pid: Pid, number: usize, to: *mut Instruction) -> io::Result<usize> {
+    // SAFETY: `to` is null, or has room for as many instructions as the first call said.
+    let result =
+        unsafe { libc::ptrace(GET_FILTER, pid.as_raw_nonzero().get(), number, to.cast::<libc::c_void>()) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 impl Drop for Stopped {
@@ -66,9 +67,18 @@ fn number(pid: u32) -> io::Result<Pid> {
 /// Needs `CAP_SYS_ADMIN` in the initial user namespace, no filter of our own, and `CONFIG_CHECKPOINT_RESTORE`.
 pub fn seccomp_filters(pid: u32) -> io::Result<Vec<Vec<Instruction>>> {
     let stopped = Stopped::new(number(pid)?, 0)?;
+    filters_of(stopped.0)
+}
+
+/// The same of one that the caller has stopped already ([`stop`]).
+pub fn seccomp_filters_of_stopped(pid: u32) -> io::Result<Vec<Vec<Instruction>>> {
+    filters_of(number(pid)?)
+}
+
+fn filters_of(pid: Pid) -> io::Result<Vec<Vec<Instruction>>> {
     let mut filters = Vec::new();
     loop {
-        let length = match stopped.filter(filters.len(), std::ptr::null_mut()) {
+        let length = match filter(pid, filters.len(), std::ptr::null_mut()) {
             Ok(length) => length,
             // There is no such filter: these were all.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => break,
@@ -77,7 +87,7 @@ pub fn seccomp_filters(pid: u32) -> io::Result<Vec<Vec<Instruction>>> {
             Err(error) => return Err(error),
         };
         let mut filter = vec![Instruction { code: 0, jt: 0, jf: 0, k: 0 }; length];
-        stopped.filter(filters.len(), filter.as_mut_ptr())?;
+        self::filter(pid, filters.len(), filter.as_mut_ptr())?;
         filters.push(filter);
     }
     // The kernel counts from the newest.

@@ -2,6 +2,7 @@
 //! and the container is created at the same time.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -11,6 +12,7 @@ use crate::closing::Closing;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
+use crate::kernel::secluded::{Said, Streams, seclude};
 use crate::kernel::signals::Signals;
 use crate::lease::{Holder, Journal};
 use crate::phases::enter::Prepared;
@@ -21,6 +23,8 @@ use crate::plan::Plan;
 pub struct Worker {
     child: Child,
     stream: BufReader<UnixStream>,
+    /// What it tells the user, as that it waits for a link.
+    said: Said,
 }
 
 impl Worker {
@@ -38,9 +42,15 @@ impl Worker {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
+        let (said, errors) = Said::new().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            match work(plan, prepared, host, journal, &mut stream) {
+            let mut keep = vec![stream.get_ref().as_fd(), prepared.root.as_fd()];
+            keep.extend(prepared.volumes.iter().map(AsFd::as_fd));
+            let streams = Streams { output: None, errors: Some(errors.as_fd()) };
+            let secluded =
+                seclude(&keep, streams).doing(|| "keeping apart from the container's processes".into());
+            match secluded.and_then(|()| work(plan, prepared, host, journal, &mut stream)) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -49,7 +59,8 @@ impl Worker {
             }
         })
         .map_err(inside)?;
-        let mut this = Self { child, stream: BufReader::new(ours) };
+        drop(errors);
+        let mut this = Self { child, stream: BufReader::new(ours), said };
         this.expect("namespace", signals)?;
         Ok(this)
     }
@@ -91,14 +102,19 @@ impl Worker {
         if !self.stream.buffer().is_empty() {
             return Ok(());
         }
+        let mut tells = true;
         loop {
             let mut sources =
-                [PollFd::new(self.stream.get_ref(), PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+                vec![PollFd::new(self.stream.get_ref(), PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            if tells {
+                sources.push(PollFd::new(&self.said, PollFlags::IN));
+            }
             match poll(&mut sources, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(inside(errno.into())),
             }
             let has_spoken = !sources[0].revents().is_empty();
+            tells = tells && self.said.pass_on();
             if let Some(signal) = signals.next_that_ends().map_err(inside)? {
                 return Err(LaunchError::Signal(signal));
             }

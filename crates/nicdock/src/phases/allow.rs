@@ -17,6 +17,7 @@ use super::{Doing, PhaseError};
 use crate::kernel::bpf::{self, Attached, DEVICE_CHAR, Hook, Instruction, op};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
+use crate::kernel::secluded::{Streams, seclude};
 use crate::lease::Step;
 use crate::request::User;
 
@@ -177,6 +178,7 @@ pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, Pha
     let what = || format!("opening {} ({}:{}) as the container would", node.name, node.major, node.minor);
     let folder = make_nodes("tmpfs", User::default(), std::slice::from_ref(node))?;
     let attempt = || -> io::Result<()> {
+        seclude(&[folder.as_fd()], Streams::default())?;
         let own = std::process::id().to_string();
         for group in group.devices().into_iter().chain(group.unified()) {
             fs::write(group.join("cgroup.procs"), &own)?;

@@ -1,16 +1,23 @@
 //! Work in a child process, which may go into namespaces that nicdock itself stays out of.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Doing, PhaseError};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
+use crate::kernel::secluded::{Said, Streams, seclude};
 
-/// Runs `work` in a child; its error comes back as a text.
-pub fn aside(work: impl FnOnce() -> Result<(), PhaseError>) -> Result<(), PhaseError> {
-    within(None, work)
+/// Runs `work` in a child that may enter a container; its error comes back as a text. Of nicdock's descriptors it has those of `keep`.
+pub fn aside(
+    keep: &[BorrowedFd<'_>],
+    work: impl FnOnce() -> Result<(), PhaseError>,
+) -> Result<(), PhaseError> {
+    within(Some(keep), None, work)
 }
 
 /// The same where file systems of a container are looked at, which may be such that they never answer (FUSE): the child is killed
@@ -19,29 +26,40 @@ pub fn aside_at_most(
     limit: Duration,
     work: impl FnOnce() -> Result<(), PhaseError>,
 ) -> Result<(), PhaseError> {
-    within(Some(limit), work)
+    within(Some(&[]), Some(limit), work)
 }
 
-fn within(limit: Option<Duration>, work: impl FnOnce() -> Result<(), PhaseError>) -> Result<(), PhaseError> {
+fn within(
+    keep: Option<&[BorrowedFd<'_>]>,
+    limit: Option<Duration>,
+    work: impl FnOnce() -> Result<(), PhaseError>,
+) -> Result<(), PhaseError> {
     let what = || "working in another namespace".to_owned();
     let (mut ours, theirs) = UnixStream::pair().doing(what)?;
-    ours.set_read_timeout(limit).doing(what)?;
-    let mut child = Child::fork(move || match work() {
-        Ok(()) => 0,
-        Err(PhaseError { doing, error, advice }) => {
-            let advice = advice.map(|text| format!("; {text}")).unwrap_or_default();
-            let _ = write!(&theirs, "{doing}\0{error}{advice}");
-            1
+    let (errors, errors_end) = Said::new().doing(what)?;
+    let mut child = Child::fork(|| {
+        let begin = || {
+            let Some(keep) = keep else { return Ok(()) };
+            let keep = [keep, &[theirs.as_fd()]].concat();
+            let streams = Streams { output: None, errors: Some(errors_end.as_fd()) };
+            seclude(&keep, streams).doing(|| "keeping apart from the container's processes".into())
+        };
+        match begin().and_then(|()| work()) {
+            Ok(()) => 0,
+            Err(PhaseError { doing, error, advice }) => {
+                let advice = advice.map(|text| format!("; {text}")).unwrap_or_default();
+                let _ = write!(&theirs, "{doing}\0{error}{advice}");
+                1
+            }
         }
     })
     .doing(what)?;
-    let mut said = String::new();
-    if let Err(error) = ours.read_to_string(&mut said)
-        && error.kind() == io::ErrorKind::WouldBlock
-    {
+    drop((theirs, errors_end));
+    let said = hear(&mut ours, &errors, limit).doing(what)?;
+    let Some(said) = said else {
         let error = io::Error::new(io::ErrorKind::TimedOut, "a file system of the container does not answer");
         return Err(PhaseError::new(what(), error));
-    }
+    };
     match (child.wait().doing(what)?, said.split_once('\0')) {
         (0, _) => Ok(()),
         (_, Some((doing, error))) => Err(PhaseError::new(doing, io::Error::other(error.to_owned()))),
@@ -51,9 +69,43 @@ fn within(limit: Option<Duration>, work: impl FnOnce() -> Result<(), PhaseError>
     }
 }
 
-/// The same in the host's mount namespace, which is that of its first process: what is mounted there stays when nicdock ends.
+/// All that comes until the end; what comes on standard error is said at once. `None` if the time is up before.
+fn hear(stream: &mut UnixStream, errors: &Said, limit: Option<Duration>) -> io::Result<Option<String>> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut has_errors = true;
+    let mut said = Vec::new();
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        let left = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let mut sources = vec![PollFd::new(&*stream, PollFlags::IN)];
+        if has_errors {
+            sources.push(PollFd::new(errors, PollFlags::IN));
+        }
+        match poll(&mut sources, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let speaks = !sources[0].revents().is_empty();
+        has_errors = has_errors && errors.pass_on();
+        if speaks {
+            let mut part = [0; 4096];
+            match stream.read(&mut part)? {
+                0 => return Ok(Some(String::from_utf8_lossy(&said).into_owned())),
+                length => said.extend_from_slice(&part[..length]),
+            }
+        }
+    }
+}
+
+/// The same in the host's mount namespace, which is that of its first process: what is mounted there stays when nicdock ends. No container is entered.
 pub fn in_host_mounts(work: impl FnOnce() -> Result<(), PhaseError>) -> Result<(), PhaseError> {
-    aside(|| {
+    within(None, None, || {
         netns::enter_mounts_of(1).doing(|| "entering the host's mount namespace (process 1)".into())?;
         work()
     })

@@ -9,6 +9,7 @@ use rdma_netlink::{Device, Socket};
 use super::{Doing, PhaseError};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
+use crate::kernel::secluded::{Streams, seclude};
 use crate::plan::RdmaGrant;
 
 /// How long the kernel may take to return a device whose namespace has died (`rdma_dev_exit_net`, in the background).
@@ -61,6 +62,7 @@ pub fn bring_back(rdma: &RdmaGrant, namespace: Option<&OwnedFd>) -> Result<(), P
 /// `rdma_dev_change_netns`). A child goes there: the launcher takes the caller's namespace for the container's, at any time.
 fn move_from(namespace: &OwnedFd, index: u32, there: &OwnedFd) -> io::Result<()> {
     let attempt = || {
+        seclude(&[namespace.as_fd(), there.as_fd()], Streams::default())?;
         netns::enter(namespace)?;
         Socket::open()?.set_netns(index, there.as_fd())
     };

@@ -126,7 +126,7 @@ fn in_place(_: &Lab) -> Result<(), Failed> {
     let junit = "/tmp/audit.xml";
     let _container = Running::with(&RXE1, "exec sleep 4713")?;
     let pid = wait_for("4713")?;
-    let output = nicdock(&["audit", "--pid", &pid, "--json", "--junit", junit]);
+    let output = nicdock(&["audit", "--pid", &pid, "--json", "--junit", junit, "--max-pause", "300"]);
     let from_outside = report(&output)?;
     let (own, theirs) = (results(own), results(&from_outside));
     let differences: Vec<_> = own.iter().filter(|(id, result)| theirs.get(*id) != Some(result)).collect();

@@ -284,7 +284,7 @@ fn ordinary(lab: &Lab) -> Result<(), Failed> {
 
 fn report(container: &Container<'_>) -> Result<Report, Failed> {
     container.daemon.virsh(&["version"])?;
-    engine::report(&["libvirt", "audit", "--json", container.name])
+    engine::report(&["libvirt", "audit", "--json", "--max-pause", "300", container.name])
 }
 
 /// As libvirt's own documentation has it.

@@ -324,7 +324,7 @@ fn unprivileged(lab: &Lab) -> Result<(), Failed> {
 }
 
 fn report(container: &Container) -> Result<Report, Failed> {
-    engine::report(&["audit", "--json", "--pid", &container.pid()?])
+    engine::report(&["audit", "--json", "--max-pause", "300", "--pid", &container.pid()?])
 }
 
 fn audited(lab: &Lab) -> Result<(), Failed> {

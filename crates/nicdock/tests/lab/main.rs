@@ -14,6 +14,7 @@ mod exclusive;
 mod executable;
 mod host;
 mod hostile;
+mod hostile_audit;
 mod hostile_roots;
 mod hotplug;
 mod isolation;
@@ -120,6 +121,7 @@ fn main() -> std::process::ExitCode {
             exclusive::TESTS,
             executable::TESTS,
             hostile::TESTS,
+            hostile_audit::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,
             killed::TESTS,

@@ -6,6 +6,7 @@ mod exchange;
 mod listen;
 mod mpi;
 mod pass;
+mod reach;
 mod xdp;
 
 use std::process::ExitCode;
@@ -31,6 +32,10 @@ pub fn run(args: &[String]) -> ExitCode {
         ["exchange", one, other] => return end("exchange", &exchange::run(one, other, false)),
         ["exchange", one, other, "for-ever"] => return end("exchange", &exchange::run(one, other, true)),
         ["connect", socket] => std::os::unix::net::UnixStream::connect(socket).map(drop),
+        ["reach", mode, word, secret, written] => {
+            let goals = reach::Goals { word, secret, written };
+            return end("reach", &reach::run(&goals, mode == "hold"));
+        }
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),

@@ -1,0 +1,185 @@
+//! The container's processes stand still while the audit is among them.
+//!
+//! Each thread is stopped by ptrace, whatever the version of control groups. A cgroup that is frozen would freeze the audit, too, which has to be in it
+//! (`cgroup_freezer_migrate_task()`), and on version 1 stay frozen if nicdock is killed; what ptrace has stopped goes on when its tracer ends.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::scope::Scope;
+use crate::closing::Closing;
+use crate::kernel::tracee;
+
+/// How long every thread may take to stop. A worker of io_uring, which cannot be stopped, goes after five idle seconds (`WORKER_IDLE_TIMEOUT`, io_uring/io-wq.c).
+const STOPPING: Duration = Duration::from_secs(10);
+/// Processes that have come without a fork, as by a move between cgroups, are looked for so often.
+const WHOLE_LOOK: Duration = Duration::from_secs(1);
+/// Of so many new processes none is looked at alone.
+const MANY: u32 = 1000;
+/// `PF_KTHREAD` (include/linux/sched.h).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// As long as this and its process live. Nothing lets them go on but the end of the process.
+pub struct Standstill {
+    scope: Scope,
+    last_pid: Option<u32>,
+    looked: Instant,
+}
+
+/// What the kernel says of a thread.
+struct Thread {
+    state: char,
+    tracer: u32,
+}
+
+impl Standstill {
+    /// Stops every process that could see, from inside of the container, one in the place of process `pid`.
+    pub fn begin(pid: u32) -> Result<Self, String> {
+        let scope = Scope::of(pid).map_err(|error| format!("finding the processes beside {pid}: {error}"))?;
+        let mut this = Self { scope, last_pid: last_pid(), looked: Instant::now() };
+        this.stop_all()?;
+        Ok(this)
+    }
+
+    /// The audit's own processes are those of this session; no other process can become one of it (setsid(2)).
+    pub fn spare_session(&mut self, session: u32) {
+        self.scope.spared = Some(session);
+    }
+
+    /// Whether they still stand still, alone. A process that has come meanwhile is stopped, and is an error: it has run where the audit does.
+    pub fn look(&mut self) -> Result<(), String> {
+        if Closing::AuditStillness.is_left_open() {
+            return Ok(());
+        }
+        let last = last_pid();
+        if last == self.last_pid && self.looked.elapsed() < WHOLE_LOOK {
+            return Ok(());
+        }
+        // A process that the audit has made has a new number, too, so mostly there are few to look at.
+        let new: Option<Vec<u32>> = match (self.last_pid, last) {
+            (Some(before), Some(now))
+                if (before..before + MANY).contains(&now) && self.looked.elapsed() < WHOLE_LOOK =>
+            {
+                Some((before..=now).collect())
+            }
+            _ => None,
+        };
+        if new.is_none() {
+            self.looked = Instant::now();
+        }
+        self.last_pid = last;
+        let candidates = new.map_or_else(processes, Ok)?;
+        let newcomer = candidates.into_iter().find(|pid| self.has_running(*pid));
+        let Some(pid) = newcomer else { return Ok(()) };
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        self.stop_all()?;
+        Err(format!(
+            "process {pid} ({}) has come into the container meanwhile: audit it when its engine starts nothing in it",
+            name.trim()
+        ))
+    }
+
+    fn has_running(&mut self, pid: u32) -> bool {
+        self.scope.has(pid)
+            && threads(pid)
+                .into_iter()
+                .filter_map(|tid| Thread::of(pid, tid))
+                .any(|thread| !thread.is_over() && !thread.is_ours())
+    }
+
+    /// Until a whole look has found nothing that runs or is not traced by us. What a traced thread makes is traced from its beginning, so
+    /// this comes to an end however fast they fork.
+    fn stop_all(&mut self) -> Result<(), String> {
+        if Closing::AuditStillness.is_left_open() {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        loop {
+            let mut moving = None;
+            for pid in processes()? {
+                if !self.scope.has(pid) {
+                    continue;
+                }
+                for tid in threads(pid) {
+                    if let Some(reason) = stop(pid, tid) {
+                        moving = Some(reason);
+                    }
+                }
+            }
+            let Some(reason) = moving else { return Ok(()) };
+            if begin.elapsed() > STOPPING {
+                return Err(format!(
+                    "the container could not be made to stand still within {} s: {reason}",
+                    STOPPING.as_secs()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Stops a thread. Gives what it does unless it stands still already.
+fn stop(pid: u32, tid: u32) -> Option<String> {
+    let thread = Thread::of(pid, tid)?;
+    let what = || {
+        let name = fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
+        format!("thread {tid} ({}) of process {pid}", name.trim())
+    };
+    match thread {
+        _ if thread.is_over() => None,
+        // In the kernel's own wait (D: a disk, vfork(2), the freezer) it has been told, and stops before its next instruction
+        // (`exit_to_user_mode_loop()`, kernel/entry/common.c).
+        Thread { state: 't' | 'D', .. } if thread.is_ours() => None,
+        Thread { state, .. } if thread.is_ours() => Some(format!("{} is in state {state}", what())),
+        Thread { tracer: 0, .. } => match tracee::stop(tid) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                let reason =
+                    "a worker of io_uring cannot be stopped, nor one whose tracer is in the container";
+                Some(format!("{}: {error} ({reason})", what()))
+            }
+            _ => Some(format!("{} has just been told to", what())),
+        },
+        Thread { tracer, .. } => Some(format!("{} is traced by process {tracer}: end that", what())),
+    }
+}
+
+impl Thread {
+    fn of(pid: u32, tid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        Some(Self { state: field("State:")?.chars().next()?, tracer: field("TracerPid:")?.parse().ok()? })
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+
+    fn is_ours(&self) -> bool {
+        self.tracer == std::process::id()
+    }
+}
+
+/// Every process but the kernel's own.
+pub fn processes() -> Result<Vec<u32>, String> {
+    let listed = fs::read_dir("/proc").map_err(|error| format!("listing /proc: {error}"))?.flatten();
+    Ok(listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn threads(pid: u32) -> Vec<u32> {
+    let listed = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The number of the process that was made last, in whatever process namespace (proc_loadavg(5)).
+fn last_pid() -> Option<u32> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().last()?.parse().ok()
+}
+
+/// A process's session, and whether it is the kernel's own (proc_pid_stat(5)).
+pub fn session(pid: u32) -> Option<(u32, bool)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may have spaces and brackets.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let flags: u32 = fields.get(6)?.parse().ok()?;
+    Some((fields.get(3)?.parse().ok()?, flags & KERNEL_THREAD != 0))
+}

@@ -49,7 +49,7 @@ fn renumber(lab: &Lab) -> Result<(), Failed> {
 }
 
 fn run(lab: &Lab, nic: &str, name: &str, left_open: &str) -> Result<Shell, Failed> {
-    let mut command = command(&["run", "--host-root", "--nic", nic, "--name", name]);
+    let mut command = command(&["run", "--host-root", "--nic", nic, "--name", name, "--umad"]);
     if !lab.moves_soft_roce() {
         command.args(["--netdev", "keep"]);
     }
@@ -63,10 +63,10 @@ fn tries(shell: &mut Shell) -> Result<String, Failed> {
     Ok(shell.ask(&format!("{this} --probe context /dev/infiniband/uverbs0"))?.trim().to_owned())
 }
 
-/// Whether a process in the group of container `name` could open the host's node.
-fn is_allowed(lab: &Lab, group: &str) -> Result<bool, Failed> {
+/// Whether a process in a group could open the host's node.
+fn is_allowed(lab: &Lab, group: &str, node: &str) -> Result<bool, Failed> {
     let folder = if lab.cgroup == "v1" { "/sys/fs/cgroup/devices" } else { "/sys/fs/cgroup" };
-    let script = format!("echo $$ >{folder}/{group}/cgroup.procs && exec 9<>/dev/infiniband/uverbs0");
+    let script = format!("echo $$ >{folder}/{group}/cgroup.procs && exec 9<>/dev/infiniband/{node}");
     Ok(Command::new("sh").args(["-c", &script]).output()?.status.success())
 }
 
@@ -130,14 +130,17 @@ fn given(lab: &Lab) -> Result<(), Failed> {
 fn removed(lab: &Lab) -> Result<(), Failed> {
     for left_open in [OPEN, ""] {
         let mut first = run(lab, "rxe0", "first", left_open)?;
-        let node = format!("/proc/{}/root/dev/infiniband/uverbs0", first.pid()?);
+        let folder = format!("/proc/{}/root/dev/infiniband", first.pid()?);
+        let nodes = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
+        expect(nodes() >= 2, "it has no uverbs0 and umad0")?;
         rdma("delete rxe0")?;
         if left_open.is_empty() {
-            eventually("the node is gone", || !std::path::Path::new(&node).exists())?;
+            eventually("the nodes are gone", || nodes() == 0)?;
         }
         rdma("add rxe2 type rxe netdev eth2")?;
         has_first_number("rxe2")?;
-        let (got, rule) = (tries(&mut first)?, is_allowed(lab, "nicdock/container-first")?);
+        let rule = |node| is_allowed(lab, "nicdock/container-first", node);
+        let (got, rules) = (tries(&mut first)?, [rule("uverbs0")?, rule("umad0")?]);
         let limit = if left_open.is_empty() {
             eventually("the next one is limited", || limit(lab, "rxe2") == "hca_handle=0 hca_object=0")
         } else {
@@ -151,7 +154,7 @@ fn removed(lab: &Lab) -> Result<(), Failed> {
         limit?;
         let reached = !left_open.is_empty();
         expect((got == "context") == reached, format!("left open: '{left_open}': {got}"))?;
-        expect(rule == reached, format!("left open: '{left_open}': the rule allows it: {rule}"))?;
+        expect(rules == [reached; 2], format!("left open: '{left_open}': the rules allow: {rules:?}"))?;
     }
     Ok(())
 }
@@ -174,7 +177,7 @@ fn attached(lab: &Lab) -> Result<(), Failed> {
         expect(text.contains("took uverbs0 of rxe0 from container theirs"), text)?;
         let got = tries(&mut shell)?;
         expect(got != "context", "a context by another's device")?;
-        expect(!is_allowed(lab, "oci-attach")?, "the rule is still there")?;
+        expect(!is_allowed(lab, "oci-attach", "uverbs0")?, "the rule is still there")?;
         expect(succeed(&gone)?.is_empty(), "taken twice")?;
         // One of the same name is not its own.
         rdma("delete rxe2")?;

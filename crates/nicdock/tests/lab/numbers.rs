@@ -126,10 +126,13 @@ fn given(lab: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Somebody else removes the one and makes the next; no command of nicdock's runs. Of the next one the container gets nothing either.
+/// Somebody else removes the one and makes the next; no command of nicdock's runs. A container that shares the NIC loses it as well. Of the next one the container gets nothing either.
 fn removed(lab: &Lab) -> Result<(), Failed> {
     for left_open in [OPEN, ""] {
         let mut first = run(lab, "rxe0", "first", left_open)?;
+        let mut join = command(&["run", "--host-root", "--join", "first", "--name", "second", "--", "sh"]);
+        join.env("NICDOCK_LEAVE_OPEN", left_open);
+        let mut second = Shell::start(join, Vec::new())?;
         let folder = format!("/proc/{}/root/dev/infiniband", first.pid()?);
         let nodes = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
         expect(nodes() >= 2, "it has no uverbs0 and umad0")?;
@@ -141,11 +144,18 @@ fn removed(lab: &Lab) -> Result<(), Failed> {
         has_first_number("rxe2")?;
         let rule = |node| is_allowed(lab, "nicdock/container-first", node);
         let (got, rules) = (tries(&mut first)?, [rule("uverbs0")?, rule("umad0")?]);
+        if left_open.is_empty() {
+            eventually("the second's rule is gone", || {
+                is_allowed(lab, "nicdock/container-second", "uverbs0").is_ok_and(|allowed| !allowed)
+            })?;
+        }
+        let shared = tries(&mut second)?;
         let limit = if left_open.is_empty() {
             eventually("the next one is limited", || limit(lab, "rxe2") == "hca_handle=0 hca_object=0")
         } else {
             expect(limit(lab, "rxe2") == "hca_handle=max hca_object=max", limit(lab, "rxe2"))
         };
+        drop(second);
         drop(first);
         if lab.moves_soft_roce() {
             rdma("delete rxe2")?;
@@ -154,6 +164,7 @@ fn removed(lab: &Lab) -> Result<(), Failed> {
         limit?;
         let reached = !left_open.is_empty();
         expect((got == "context") == reached, format!("left open: '{left_open}': {got}"))?;
+        expect((shared == "context") == reached, format!("left open: '{left_open}', joined: {shared}"))?;
         expect(rules == [reached; 2], format!("left open: '{left_open}': the rules allow: {rules:?}"))?;
     }
     Ok(())

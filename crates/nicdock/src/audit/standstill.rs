@@ -3,6 +3,7 @@
 //! Each thread is stopped by ptrace, whatever the version of control groups. A cgroup that is frozen would freeze the audit, too, which has to be in it
 //! (`cgroup_freezer_migrate_task()`), and on version 1 stay frozen if nicdock is killed; what ptrace has stopped goes on when its tracer ends.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct Standstill {
     scope: Scope,
     last_pid: Option<u32>,
     looked: Instant,
+    /// What an engine on the host does in the container, as far as it executes nothing there.
+    copies: BTreeSet<u32>,
 }
 
 /// What the kernel says of a thread.
@@ -36,7 +39,7 @@ impl Standstill {
     /// Stops every process that could see, from inside of the container, one in the place of process `pid`.
     pub fn begin(pid: u32) -> Result<Self, String> {
         let scope = Scope::of(pid).map_err(|error| format!("finding the processes beside {pid}: {error}"))?;
-        let mut this = Self { scope, last_pid: last_pid(), looked: Instant::now() };
+        let mut this = Self { scope, last_pid: last_pid(), looked: Instant::now(), copies: BTreeSet::new() };
         this.stop_all()?;
         Ok(this)
     }
@@ -52,7 +55,7 @@ impl Standstill {
             return Ok(());
         }
         let last = last_pid();
-        if last == self.last_pid && self.looked.elapsed() < WHOLE_LOOK {
+        if last == self.last_pid && self.copies.is_empty() && self.looked.elapsed() < WHOLE_LOOK {
             return Ok(());
         }
         // A process that the audit has made has a new number, too, so mostly there are few to look at.
@@ -68,8 +71,12 @@ impl Standstill {
             self.looked = Instant::now();
         }
         self.last_pid = last;
-        let candidates = new.map_or_else(processes, Ok)?;
-        let newcomer = candidates.into_iter().find(|pid| self.has_running(*pid));
+        let mut candidates = new.map_or_else(processes, Ok)?;
+        candidates.extend(std::mem::take(&mut self.copies));
+        let running: Vec<u32> = candidates.into_iter().filter(|pid| self.has_running(*pid)).collect();
+        let (copies, others): (Vec<u32>, Vec<u32>) = running.into_iter().partition(|pid| is_copy(*pid));
+        self.copies = copies.into_iter().collect();
+        let newcomer = others.into_iter().next();
         let Some(pid) = newcomer else { return Ok(()) };
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         self.stop_all()?;
@@ -177,9 +184,48 @@ fn last_pid() -> Option<u32> {
 
 /// A process's session, and whether it is the kernel's own (proc_pid_stat(5)).
 pub fn session(pid: u32) -> Option<(u32, bool)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may have spaces and brackets.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let fields = stat(pid)?;
     let flags: u32 = fields.get(6)?.parse().ok()?;
     Some((fields.get(3)?.parse().ok()?, flags & KERNEL_THREAD != 0))
+}
+
+/// Whether a process is a copy of one on the host (fork(2)) that has executed nothing since, as lxcfs sends into a container to ask for its
+/// numbers of processes. Then its program and memory are the host's, at the addresses that an exec draws anew and nobody inside knows.
+fn is_copy(pid: u32) -> bool {
+    let layout = |fields: &[String]| -> Option<Vec<u64>> {
+        // startcode, endcode, startstack; start_data to env_end. 0 where it may not be known.
+        let numbers = fields.get(23..26)?.iter().chain(fields.get(42..48)?);
+        let numbers: Vec<u64> = numbers.map_while(|text| text.parse().ok()).collect();
+        (numbers.len() == 9 && numbers.iter().all(|number| *number > 1)).then_some(numbers)
+    };
+    let parent = || -> Option<bool> {
+        let fields = stat(pid)?;
+        let parent: u32 = fields.get(1)?.parse().ok()?;
+        let of_host = fs::read_link(format!("/proc/{parent}/ns/pid")).ok()?
+            == fs::read_link("/proc/self/ns/pid").ok()?;
+        Some(of_host && layout(&fields)? == layout(&stat(parent)?)?)
+    };
+    parent().unwrap_or(false)
+}
+
+/// What is behind the name, which may have spaces and brackets (proc_pid_stat(5)): from the state on, field 3 there.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::child::Child;
+
+    #[test]
+    fn a_forked_process_is_a_copy_until_it_executes() {
+        let mut child = Child::fork(|| i32::from(!is_copy(std::process::id()))).unwrap();
+        assert_eq!(child.wait().unwrap(), 0);
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!is_copy(other.id()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }

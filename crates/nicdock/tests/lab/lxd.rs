@@ -163,10 +163,10 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
 
 /// The audit finds the node for FUSE that LXD gives each of its own, and nothing of the fabric.
 fn is_closed(pid: &str) -> Result<(), Failed> {
-    let report = report(&["audit", "--json", "--pid", pid])?;
+    let report = report(&["audit", "--json", "--max-pause", "300", "--pid", pid])?;
     let mut lines = open(&report);
     println!("audit: {} of {} open in a container of LXD: {lines:?}", lines.len(), report.probes.len());
     lines.retain(|line| line != "device.listing: /dev has 1 more nodes: fuse");
     expect(lines.is_empty(), lines.join("\n"))?;
-    expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))
+    expect(report.probes.len() > 600, format!("only {} probes: {:?}", report.probes.len(), report.notes))
 }

@@ -10,9 +10,8 @@ use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
 use crate::launch::{LaunchError, finish};
 use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
-use crate::phases::devices::DeviceNode;
+use crate::phases::devices::{DeviceNode, given_nodes};
 use crate::phases::show::{Showing, show};
-use crate::phases::stale::Begin;
 use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets, stale,
 };
@@ -135,29 +134,27 @@ fn steps(
 }
 
 /// What the device cgroup refuses until now is allowed; that it can be opened then is tried.
+///
+/// Trying goes into the container's control group, which a container can freeze: so it is done without the ledger's lock.
 fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
-    stale::give(journal, target.process, |nodes, begin| allow_refused(target, nodes, journal, begin))
-}
-
-fn allow_refused(
-    target: &Target,
-    nodes: &[DeviceNode],
-    journal: Journal<'_>,
-    begin: Begin<'_>,
-) -> Result<(), PhaseError> {
     let pid = target.process.pid;
-    let mut refused = Vec::new();
-    for node in nodes {
-        if !allow::can_open(&target.cgroup, pid, node)? {
-            refused.push(node.clone());
+    // A rule that is for another device by now does not count.
+    stale::look(journal.ledger)?;
+    let mut open = Vec::new();
+    for node in given_nodes(journal.grants)? {
+        if allow::can_open(&target.cgroup, pid, &node)? {
+            open.push(node);
         }
     }
-    if refused.is_empty() {
-        return Ok(());
-    }
-    let pins = format!("{}-devices", journal.token.generation);
-    allow::allow(&target.cgroup, &refused, &pins, begin)?;
-    for node in &refused {
+    let given = stale::give(journal, target.process, |nodes, begin| {
+        let refused: Vec<DeviceNode> = nodes.iter().filter(|node| !open.contains(node)).cloned().collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let pins = format!("{}-devices", journal.token.generation);
+        allow::allow(&target.cgroup, &refused, &pins, begin)
+    })?;
+    for node in &given {
         if !allow::can_open(&target.cgroup, pid, node)? {
             let error = std::io::Error::from_raw_os_error(libc::EPERM);
             return Err(PhaseError::new(

@@ -3,8 +3,11 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::process::Pid;
+
+use super::pidfd::Process;
 
 /// A child of this process; killed and reaped when dropped before it was waited for.
 pub struct Child {
@@ -35,6 +38,22 @@ impl Child {
 
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// The same for at most `limit`; `None` if it has not ended by then. It is killed then, and not waited for: what waits for a file
+    /// system that does not answer, or is in a frozen control group, may not end for a long time.
+    pub fn wait_at_most(mut self, limit: Duration) -> io::Result<Option<i32>> {
+        if Process::open(self.pid())?.ends_within(limit)? {
+            return self.wait().map(Some);
+        }
+        self.abandon();
+        Ok(None)
+    }
+
+    /// Kills it and does not wait for its end.
+    pub fn abandon(mut self) {
+        let _ = rustix::process::kill_process(self.pid, rustix::process::Signal::KILL);
+        self.reaped = true;
     }
 
     /// Waits for the end of the child; gives its exit status (125 when a signal ended it).

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitIdOptions, WaitIdStatus};
 
@@ -59,6 +60,24 @@ impl Process {
         let mut poll = [rustix::event::PollFd::new(&self.handle, rustix::event::PollFlags::IN)];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         rustix::event::poll(&mut poll, Some(&now)).map_or(true, |ready| ready > 0)
+    }
+
+    /// Waits for its end for at most `limit`; whether it has ended.
+    pub fn ends_within(&self, limit: Duration) -> io::Result<bool> {
+        let begin = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begin.elapsed());
+            let left = rustix::event::Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut poll = [rustix::event::PollFd::new(&self.handle, rustix::event::PollFlags::IN)];
+            match rustix::event::poll(&mut poll, Some(&left)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// Readable as soon as the process has ended.

@@ -6,11 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, openat, readlinkat};
 use rustix::io::Errno;
 
 /// As many symbolic links as the kernel follows (`MAXSYMLINKS`, path_resolution(7)).
 const MOST_LINKS: usize = 40;
+
+/// `PROC_SUPER_MAGIC` (include/uapi/linux/magic.h).
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// One part of the way: a folder, a symbolic link, or at last what the path names.
 #[derive(Clone, Debug)]
@@ -50,6 +53,9 @@ impl Owned {
 
 /// Opens `path` as a handle only (`O_PATH`), as the kernel would, links followed; gives every part that was passed, from `/` or the
 /// working directory on; the last is what is open.
+///
+/// Errors: `ELOOP` for a link of a procfs, too: /proc/PID/root leads elsewhere than its text says (proc_pid_root(5)), which another
+/// process decides.
 pub fn open(path: &Path) -> io::Result<(OwnedFd, Vec<Passed>)> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
@@ -64,7 +70,7 @@ pub fn open(path: &Path) -> io::Result<(OwnedFd, Vec<Passed>)> {
         let found = look(&next, at.join(&part), &here)?;
         if found.is_link {
             links += 1;
-            if links > MOST_LINKS {
+            if links > MOST_LINKS || fstatfs(&here)?.f_type == PROC_SUPER_MAGIC {
                 return Err(Errno::LOOP.into());
             }
             let target = PathBuf::from(OsString::from_vec(readlinkat(&next, "", Vec::new())?.into_bytes()));
@@ -160,6 +166,13 @@ mod tests {
             let (_, passed) = open(&link).unwrap();
             assert!(passed.last().unwrap().is_folder, "{target}");
             std::fs::remove_file(link).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_of_a_procfs_which_leads_elsewhere_than_it_says_is_not_followed() {
+        for path in ["/proc/self/root/etc", "/proc/self/cwd", "/proc/thread-self/root"] {
+            assert_eq!(open(Path::new(path)).unwrap_err().raw_os_error(), Some(libc::ELOOP), "{path}");
         }
     }
 }

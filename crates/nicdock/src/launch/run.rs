@@ -122,7 +122,7 @@ fn attempt(
     timings.mark("prepare");
     let mut worker = Worker::start(plan, &staging.prepared, host, journal, signals)?;
     let handle = namespace.insert(netns::of_process(worker.pid()).map_err(inside)?);
-    let watch = Watch::start(plan, journal.ledger, handle).map_err(inside)?;
+    let mut watch = Watch::start(plan, journal.ledger, handle).map_err(inside)?;
     let config = spec::spec(plan, &staging);
     let config_path = staging.folder.join("config.json");
     fs::write(&config_path, config.to_string()).map_err(|e| LaunchError::path(&config_path, e))?;
@@ -162,9 +162,10 @@ fn attempt(
     journal.begin(&Step::Restrict)?;
     let cgroup = Cgroup::of_process(init)?;
     let first = ProcessId::of(init).ok_or_else(|| LaunchError::Container("it has ended".into()))?;
-    stale::give(journal, first, |nodes, _| {
+    let given = stale::give(journal, first, |nodes, _| {
         if Closing::DeviceCgroup.is_left_open() { Ok(()) } else { cgroup.restrict_devices(nodes) }
     })?;
+    watch.guard(given);
     if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
         cgroup.restrict_sockets(&plan.container.families)?;
     }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::kernel::events::{LinkEvent, LinkEvents, Uevents};
 use crate::kernel::netns;
 use crate::lease::Ledger;
+use crate::phases::devices::DeviceNode;
 use crate::phases::{queue_pairs, stale};
 use crate::plan::{Grant, NetdevGrant, Plan};
 
@@ -18,8 +19,8 @@ pub struct Watch<'a> {
     grants: &'a [Grant],
     container: &'a str,
     ledger: &'a Ledger,
-    /// Known when the program runs.
-    own: Option<stale::Own>,
+    /// Nothing until it was given.
+    own: stale::Own,
     /// Whether a netdev has a carrier, by its name inside.
     carriers: BTreeMap<String, bool>,
     /// NICs that were said to be unplugged.
@@ -38,14 +39,18 @@ impl<'a> Watch<'a> {
             grants: &plan.grants,
             container: &plan.name,
             ledger,
-            own: None,
+            own: stale::Own::of(&plan.name, Vec::new()),
             unplugged: Vec::new(),
         })
     }
 
+    /// Looks after these nodes, which the container was given.
+    pub fn guard(&mut self, nodes: Vec<DeviceNode>) {
+        self.own = stale::Own::of(self.container, nodes);
+    }
+
     /// The NIC's move took its carrier away and brought it back: that is no news. What is different now is.
     pub fn begin(&mut self) -> Vec<String> {
-        self.own = Some(stale::Own::of(self.ledger, self.container));
         let mut news = self.numbers();
         let before = self.carriers.clone();
         for event in self.links.drain() {
@@ -90,7 +95,7 @@ impl<'a> Watch<'a> {
 
     /// Takes what a container has of devices that have gone, and limits those that have come.
     fn numbers(&mut self) -> Vec<String> {
-        let refused = self.own.as_mut().map_or(Ok(()), stale::Own::refuse);
+        let refused = self.own.refuse();
         let mut told: Vec<String> =
             refused.err().map(|error| format!("warning: {error}")).into_iter().collect();
         match stale::look(self.ledger) {

@@ -116,16 +116,16 @@ fn read(path: &Path) -> Result<String, LxcError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LxcError> {
-    fresh(path, text).map(drop).map_err(|error| LxcError::Io { path: path.to_owned(), error })
+    fresh(path, text, 0o644).map(drop).map_err(|error| LxcError::Io { path: path.to_owned(), error })
 }
 
 /// A new file, instead of what may be there: over a link of another user's, who owns the folder, any file of the host would be written.
-fn fresh(path: &Path, text: &str) -> io::Result<File> {
+fn fresh(path: &Path, text: &str, mode: u32) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
     Ok(file)
 }
@@ -135,7 +135,8 @@ fn replace(path: &Path, text: &str) -> Result<(), LxcError> {
     let aside = path.with_file_name("config.nicdock");
     let made = || -> io::Result<()> {
         let before = fs::metadata(path)?;
-        let file = fresh(&aside, text)?;
+        // Until it has its owner and mode, it is root's alone.
+        let file = fresh(&aside, text, 0o600)?;
         std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
         file.set_permissions(before.permissions())?;
         fs::rename(&aside, path)

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -193,14 +194,21 @@ pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, Pha
     };
     let status = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     match Child::fork(|| attempt().map_or_else(status, |()| 0))
-        .and_then(|mut child| child.wait())
+        .and_then(|child| child.wait_at_most(LIMIT))
         .doing(what)?
     {
-        0 => Ok(true),
-        REFUSED => Ok(false),
-        errno => Err(PhaseError::new(what(), io::Error::from_raw_os_error(errno))),
+        Some(0) => Ok(true),
+        Some(REFUSED) => Ok(false),
+        Some(errno) => Err(PhaseError::new(what(), io::Error::from_raw_os_error(errno))),
+        // A task that moves into a frozen group is frozen itself (cgroup_freezer_migrate_task(), kernel/cgroup/freezer.c).
+        None => Err(PhaseError::new(what(), io::Error::from(io::ErrorKind::TimedOut)).with_advice(
+            "its control group may be frozen (a container that is paused): let it run, and try again",
+        )),
     }
 }
+
+/// Opening takes milliseconds; more is a group that stands still.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// An exit status that no error of the kernel's has.
 const REFUSED: i32 = 254;

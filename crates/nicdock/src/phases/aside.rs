@@ -57,6 +57,8 @@ fn within(
     drop((theirs, errors_end));
     let said = hear(&mut ours, &errors, limit).doing(what)?;
     let Some(said) = said else {
+        // What a file system of a container's does not answer may not even die (request_wait_answer() of fs/fuse/dev.c).
+        child.abandon();
         let error = io::Error::new(io::ErrorKind::TimedOut, "a file system of the container does not answer");
         return Err(PhaseError::new(what(), error));
     };

@@ -11,7 +11,6 @@ mod rule;
 
 pub use find::{Gone, gone};
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::devices::{DeviceNode, given_nodes, present};
@@ -39,25 +38,31 @@ impl fmt::Display for Taken {
 /// What a caller of [`give`] notes its own steps by.
 pub type Begin<'a> = &'a dyn Fn(&Step) -> Result<(), LeaseError>;
 
-/// Lets a container have its nodes: nothing between the look at the devices and the end of `allow` changes what the ledger says.
+/// Lets a container have its nodes, and gives them: nothing between the look at the devices and the end of `allow` changes what the ledger
+/// says. `allow` waits for nothing that a container decides: everybody else waits for the lock.
 pub fn give(
     journal: Journal<'_>,
     process: ProcessId,
     allow: impl FnOnce(&[DeviceNode], Begin<'_>) -> Result<(), PhaseError>,
-) -> Result<(), PhaseError> {
-    let lock = journal.ledger.lock()?;
-    revoke(journal.ledger, &lock)?;
+) -> Result<Vec<DeviceNode>, PhaseError> {
+    let (lock, revoked) = locked(journal.ledger)?;
+    for grant in journal.grants {
+        let (container, grants) = (journal.token.container.clone(), std::slice::from_ref(grant));
+        let nodes = given_nodes(grants)?;
+        Journal { grants, ..journal }.begin_locked(&lock, &Step::Give { container, process, nodes })?;
+    }
     let nodes = given_nodes(journal.grants)?;
-    let begin = |step: &Step| journal.begin_locked(&lock, step);
-    let container = journal.token.container.clone();
-    begin(&Step::Give { container, process, nodes: nodes.clone() })?;
-    allow(&nodes, &begin)
+    allow(&nodes, &|step: &Step| journal.begin_locked(&lock, step))?;
+    drop(lock);
+    revoked.take_nodes();
+    Ok(nodes)
 }
 
 /// Before a container's program starts: an error if a device that it was given has gone meanwhile.
 pub fn check(journal: Journal<'_>) -> Result<(), PhaseError> {
-    let lock = journal.ledger.lock()?;
-    revoke(journal.ledger, &lock)?;
+    let (lock, revoked) = locked(journal.ledger)?;
+    drop(lock);
+    revoked.take_nodes();
     let is_revoked =
         |step: &Step| matches!(step, Step::Revoke { container, .. } if *container == journal.token.container);
     let is_given =
@@ -79,21 +84,25 @@ pub fn around<E>(
     ledger: &Ledger,
     attempt: impl FnOnce() -> Result<(), E>,
 ) -> Result<Result<(), E>, PhaseError> {
-    let lock = ledger.lock()?;
-    revoke(ledger, &lock)?;
+    let (lock, mut revoked) = locked(ledger)?;
     let made = attempt();
+    let mut refused = None;
     if made.is_ok() {
         // A device that went just then, before the new one was there.
         let late = revoke(ledger, &lock)?;
         rdma_limits::refuse_foreign(&ledger.readable()?);
-        if let Some(line) = late.first() {
-            let error = std::io::Error::new(std::io::ErrorKind::ResourceBusy, line.to_string());
-            return Err(PhaseError::new("making an RDMA device", error).with_advice(
-                "that container may have opened the new one by the old one's number: try again",
-            ));
-        }
+        refused = late.failed.or_else(|| late.told.first().map(may_have_opened));
+        revoked.nodes.extend(late.nodes);
     }
-    Ok(made)
+    drop(lock);
+    revoked.take_nodes();
+    refused.map_or(Ok(made), Err)
+}
+
+fn may_have_opened(taken: &Taken) -> PhaseError {
+    let error = std::io::Error::new(std::io::ErrorKind::ResourceBusy, taken.to_string());
+    PhaseError::new("making an RDMA device", error)
+        .with_advice("that container may have opened the new one by the old one's number: try again")
 }
 
 /// What nicdock's launcher gave a container that this process supervises, so that its number can be refused at the very event, before the
@@ -104,22 +113,26 @@ pub struct Own {
 }
 
 impl Own {
-    pub fn of(ledger: &Ledger, container: &str) -> Self {
-        let leases = ledger.readable().unwrap_or_default();
-        let all = leases.iter().flat_map(|lease| gone(lease, &BTreeSet::new()));
-        let launched = all.filter(|gone| gone.is_launched && gone.container == container);
-        Self { container: container.to_owned(), nodes: launched.flat_map(|gone| gone.nodes).collect() }
+    /// What [`give`] gave it.
+    pub fn of(container: &str, nodes: Vec<DeviceNode>) -> Self {
+        Self { container: container.to_owned(), nodes }
     }
 
-    /// [`look`] notes it and takes the nodes; that the rule is refused again then changes nothing.
+    /// [`look`] notes it and takes the nodes; that the rule is refused again then changes nothing. What could not be refused is tried at the
+    /// next event.
     pub fn refuse(&mut self) -> Result<(), PhaseError> {
         if Closing::DeviceNumbers.is_left_open() {
             return Ok(());
         }
         let there = present()?;
         let gone: Vec<DeviceNode> =
-            self.nodes.extract_if(.., |node| !there.contains(&node.identity)).collect();
-        if gone.is_empty() { Ok(()) } else { rule::refuse(&self.container, &gone) }
+            self.nodes.iter().filter(|node| !there.contains(&node.identity)).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        rule::refuse(&self.container, &gone)?;
+        self.nodes.retain(|node| there.contains(&node.identity));
+        Ok(())
     }
 }
 
@@ -133,17 +146,49 @@ pub fn look(ledger: &Ledger) -> Result<Vec<Taken>, PhaseError> {
     if leases.iter().all(|lease| gone(lease, &there).is_empty()) && !rdma_limits::lack_foreign(&leases) {
         return Ok(Vec::new());
     }
-    let lock = ledger.lock()?;
-    let told = revoke(ledger, &lock)?;
+    let (lock, revoked) = locked(ledger)?;
     rdma_limits::refuse_foreign(&ledger.readable()?);
-    Ok(told)
+    drop(lock);
+    revoked.take_nodes();
+    Ok(revoked.told)
+}
+
+/// The ledger's lock, with every rule revoked whose device has gone.
+fn locked(ledger: &Ledger) -> Result<(Lock, Revoked), PhaseError> {
+    let lock = ledger.lock()?;
+    let mut revoked = revoke(ledger, &lock)?;
+    let Some(error) = revoked.failed.take() else { return Ok((lock, revoked)) };
+    drop(lock);
+    revoked.take_nodes();
+    Err(error)
+}
+
+/// What was taken from containers, and the nodes that are still to be removed there.
+#[derive(Default)]
+struct Revoked {
+    told: Vec<Taken>,
+    nodes: Vec<Gone>,
+    /// Why a rule could not be taken.
+    failed: Option<PhaseError>,
+}
+
+impl Revoked {
+    /// Without the lock: the file system of a container's may never answer. Without their rule the nodes open nothing.
+    fn take_nodes(&self) {
+        for gone in &self.nodes {
+            if let Err(error) = node::take(gone) {
+                let container = &gone.container;
+                notice(format_args!("warning: {error}; the node stays visible in container {container}"));
+            }
+        }
+    }
 }
 
 /// Takes rules and nodes whose devices have gone from every container. Errors: a rule that could not be taken; all others are.
-fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Vec<Taken>, PhaseError> {
-    let (mut told, mut failed) = (Vec::new(), None);
+fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Revoked, PhaseError> {
+    let mut revoked = Revoked::default();
     if Closing::DeviceNumbers.is_left_open() {
-        return Ok(told);
+        return Ok(revoked);
     }
     let there = present()?;
     // One that cannot be read is its supervisor's to look after.
@@ -151,8 +196,11 @@ fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Vec<Taken>, PhaseError> {
         let found = gone(&lease, &there);
         for gone in &found {
             match take(&mut lease, gone) {
-                Ok(taken) => told.extend(taken),
-                Err(error) => drop(failed.get_or_insert(error)),
+                Ok(taken) => {
+                    revoked.told.extend(taken);
+                    revoked.nodes.push(gone.clone());
+                }
+                Err(error) => drop(revoked.failed.get_or_insert(error)),
             }
         }
         // It is done, whatever cannot be noted: the next look does it again.
@@ -162,16 +210,12 @@ fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Vec<Taken>, PhaseError> {
             notice(format_args!("warning: {error}"));
         }
     }
-    failed.map_or(Ok(told), Err)
+    Ok(revoked)
 }
 
 /// Gives nothing for a lease that is on its way back: all of its nodes are taken.
 fn take(lease: &mut Lease, gone: &Gone) -> Result<Option<Taken>, PhaseError> {
     rule::take(lease, gone)?;
-    // Without the rule it opens nothing; and a file system of the container's may not answer.
-    if let Err(error) = node::take(gone) {
-        notice(format_args!("warning: {error}; the node stays visible in container {}", gone.container));
-    }
     let nodes = gone.nodes.iter().map(|node| node.identity).collect();
     let is_on_its_way = lease.has_begun(&Step::Return);
     lease.journal.push(Step::Revoke { container: gone.container.clone(), nodes });

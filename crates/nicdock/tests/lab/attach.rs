@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("an_attached_nic_comes_back_when_a_foreign_container_dies", dies, every),
     ("detaching_an_open_nic_is_refused_waited_for_or_forced", open, every),
     ("what_cannot_be_attached_is_refused_and_nothing_changes", refused, Lab::is_first_of_its_kernel),
+    ("a_container_that_stands_still_is_refused_and_nobody_waits_for_it", paused, Lab::is_first),
     ("killed_at_any_step_of_attach_and_detach_the_next_command_undoes_it", killed, kills),
     ("failing_at_any_step_of_attach_it_undoes_what_it_did", failing, kills),
 ];
@@ -109,6 +110,34 @@ impl Drop for Shell {
             }
         }
     }
+}
+
+/// What moves into a frozen group stands still itself; the ledger must not be locked then.
+fn paused(lab: &Lab) -> Result<(), Failed> {
+    let mut shell = unshared(lab)?;
+    let pid = shell.pid()?;
+    let freeze = |word: &str| std::fs::write("/sys/fs/cgroup/plain/cgroup.freeze", word);
+    freeze("1")?;
+    let attach = ["attach", "--nic", "rxe1", "--netdev", "keep", "--name", "still", "--pid", &pid];
+    let attaching = command(&[&attach[..], accepting(lab)].concat()).stderr(Stdio::piped()).spawn()?;
+    eventually("it tries to open the node there", || {
+        std::fs::read_to_string("/sys/fs/cgroup/plain/cgroup.procs")
+            .is_ok_and(|list| list.lines().count() > 2)
+    })?;
+    let begin = std::time::Instant::now();
+    let reserved = succeed(&["run", "--host-root", "--nic", "eth3", "--", "true"]);
+    let waited = begin.elapsed();
+    let output = attaching.wait_with_output()?;
+    freeze("0")?;
+    reserved?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    expect(
+        output.status.code() == Some(125) && text.contains("frozen"),
+        format!("{}: {text}", output.status),
+    )?;
+    expect(!succeed(&["leases"])?.contains("rxe1"), "a lease stays")?;
+    println!("another container took {waited:.1?} meanwhile");
+    shell.ask("true").map(drop)
 }
 
 /// A container of nicdock's with eth3.

@@ -196,10 +196,12 @@ fn revoke(ledger: &Ledger, _lock: &Lock) -> Result<Revoked, PhaseError> {
         let found = gone(&lease, &there);
         for gone in &found {
             match take(&mut lease, gone) {
-                Ok(taken) => {
-                    revoked.told.extend(taken);
+                Ok(Some(taken)) => {
+                    revoked.told.push(taken);
                     revoked.nodes.push(gone.clone());
                 }
+                // On its way back all of its nodes are taken, and this place may show the host's own by now.
+                Ok(None) => {}
                 Err(error) => drop(revoked.failed.get_or_insert(error)),
             }
         }

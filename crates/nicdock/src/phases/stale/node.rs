@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags};
 
 use super::Gone;
 use crate::kernel::{mount, netns};
@@ -45,8 +45,7 @@ fn remove(folder: &OwnedFd, node: &DeviceNode) -> std::io::Result<()> {
     let Ok(found) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
     let is_it = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
         && found.st_rdev == rustix::fs::makedev(node.major, node.minor);
-    // nicdock makes them on file systems of this kind; what else is there is the container's own affair.
-    if !is_it || rustix::fs::fstatfs(folder)?.f_type != TMPFS_MAGIC {
+    if !is_it || !is_of_nicdock(folder)? {
         return Ok(());
     }
     let copy = mount::copy(folder, "")?;
@@ -54,4 +53,13 @@ fn remove(folder: &OwnedFd, node: &DeviceNode) -> std::io::Result<()> {
     let inside =
         rustix::fs::openat(&copy, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(rustix::fs::unlinkat(&inside, name, AtFlags::empty())?)
+}
+
+/// nicdock mounts a file system of its own just there, read-only. Anything else is the container's own affair, or the host's: a container that shares
+/// the host's /dev shows its devtmpfs, where the number may be another device's node by now.
+fn is_of_nicdock(folder: &OwnedFd) -> std::io::Result<bool> {
+    let is = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)?;
+    let is_mount = is.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    let is_read_only = rustix::fs::fstatvfs(folder)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    Ok(is_mount && is_read_only && rustix::fs::fstatfs(folder)?.f_type == TMPFS_MAGIC)
 }

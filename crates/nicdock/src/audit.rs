@@ -2,6 +2,7 @@
 
 mod answer;
 mod executable;
+mod frozen;
 mod keeper;
 mod own;
 mod place;

@@ -51,6 +51,8 @@ pub enum Closing {
     Starter,
     /// `audit --pid`: the container stands still
     AuditStillness,
+    /// its cgroups are frozen while its threads are seized
+    AuditFreeze,
     /// The audit has no terminal, and no descriptor that leads out of the container
     AuditDescriptors,
     /// its memory cannot be read by processes of the same user
@@ -84,6 +86,7 @@ const NAMES: &[(&str, Closing)] = &[
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
     ("audit-stillness", Closing::AuditStillness),
+    ("audit-freeze", Closing::AuditFreeze),
     ("audit-descriptors", Closing::AuditDescriptors),
     ("audit-memory", Closing::AuditMemory),
     ("audit-order", Closing::AuditOrder),

@@ -6,6 +6,7 @@ pub mod child;
 pub mod ethtool;
 pub mod events;
 pub mod fsuser;
+pub mod guard;
 pub mod membership;
 pub mod memfd;
 pub mod mount;

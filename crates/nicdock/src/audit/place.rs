@@ -16,6 +16,7 @@ use crate::kernel::mountinfo::{self, Mounted};
 use crate::kernel::place::Place;
 use crate::kernel::secluded::{self, Streams};
 use crate::kernel::tracee;
+use crate::phases::freeze;
 
 /// All that is known of the process before its place is entered.
 pub struct Entering {
@@ -45,7 +46,7 @@ impl Entering {
             ));
         }
         let groups = cgroups(pid).map_err(failed(format!("finding the cgroups of process {pid}")))?;
-        if let Some(group) = groups.iter().find(|group| is_frozen(group)) {
+        if let Some(group) = groups.iter().find(|group| freeze::is_frozen(group)) {
             return Err(format!(
                 "{} is frozen, and would freeze the audit: let it run on first",
                 group.display()
@@ -100,14 +101,6 @@ pub fn enter(
     let arguments: Vec<CString> = arguments.iter().filter_map(text).collect();
     let env = [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
     Err(format!("executing the audit: {}", audit.exec(&arguments, &env, &[("--in-place-fd", &content)])))
-}
-
-/// Whoever enters stops at once (`cgroup.events` of version 2, the freezer controller of version 1).
-fn is_frozen(group: &Path) -> bool {
-    let has = |file: &str, lines: &[&str]| {
-        fs::read_to_string(group.join(file)).is_ok_and(|text| text.lines().any(|line| lines.contains(&line)))
-    };
-    has("cgroup.events", &["frozen 1"]) || has("freezer.state", &["FROZEN", "FREEZING"])
 }
 
 fn field<'a>(status: &'a str, name: &str) -> &'a str {

@@ -1,12 +1,16 @@
 //! The container's processes stand still while the audit is among them.
 //!
 //! Each thread is stopped by ptrace, whatever the version of control groups. A cgroup that is frozen would freeze the audit, too, which has to be in it
-//! (`cgroup_freezer_migrate_task()`), and on version 1 stay frozen if nicdock is killed; what ptrace has stopped goes on when its tracer ends.
+//! (`cgroup_freezer_migrate_task()`), and stay frozen if nicdock is killed; what ptrace has stopped goes on when its tracer ends.
+//!
+//! Only for the moment in which the threads are seized is it frozen ([`Frozen`]): else a process that forks the next one and ends at once would have
+//! gone before it can be seized, and so would the next one.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::frozen::Frozen;
 use super::scope::Scope;
 use crate::closing::Closing;
 use crate::kernel::tracee;
@@ -40,8 +44,39 @@ impl Standstill {
     pub fn begin(pid: u32) -> Result<Self, String> {
         let scope = Scope::of(pid).map_err(|error| format!("finding the processes beside {pid}: {error}"))?;
         let mut this = Self { scope, last_pid: last_pid(), looked: Instant::now(), copies: BTreeSet::new() };
-        this.stop_all()?;
+        if Closing::AuditStillness.is_left_open() {
+            return Ok(this);
+        }
+        let complete = Closing::AuditFreeze.is_left_open() || this.seize_frozen()?;
+        this.stop_all(complete)?;
         Ok(this)
+    }
+
+    /// Seizes every thread while none of them can fork. Whether all of them were frozen.
+    fn seize_frozen(&mut self) -> Result<bool, String> {
+        // On version 1 a thread that a signal has stopped is not seized before it is thawed (`ptrace_attach()` waits for
+        // JOBCTL_TRAPPING, and what is frozen does not wake up): it is seized before.
+        self.seize(|state| state == 'T')?;
+        let frozen = Frozen::begin(&mut self.scope)?;
+        let seized = self.seize(|_| true);
+        let complete = seized.map(|pids| pids.into_iter().all(|pid| frozen.covers(pid)));
+        frozen.thaw()?;
+        complete
+    }
+
+    /// Seizes every thread in such a state that nobody traces, and waits for none. Gives the processes in the scope. What cannot be seized is
+    /// told by [`Self::stop_all`].
+    fn seize(&mut self, of: impl Fn(char) -> bool) -> Result<Vec<u32>, String> {
+        let pids: Vec<u32> = processes()?.into_iter().filter(|pid| self.scope.has(*pid)).collect();
+        for pid in &pids {
+            for tid in threads(*pid) {
+                let is_free = |thread: &Thread| thread.tracer == 0 && !thread.is_over() && of(thread.state);
+                if Thread::of(*pid, tid).is_some_and(|thread| is_free(&thread)) {
+                    let _ = tracee::stop(tid);
+                }
+            }
+        }
+        Ok(pids)
     }
 
     /// The audit's own processes are those of this session; no other process can become one of it (setsid(2)).
@@ -50,6 +85,8 @@ impl Standstill {
     }
 
     /// Whether they still stand still, alone. A process that has come meanwhile is stopped, and is an error: it has run where the audit does.
+    ///
+    /// One that came from outside and has ended before it could be looked at is not noticed: only the host can send one in.
     pub fn look(&mut self) -> Result<(), String> {
         if Closing::AuditStillness.is_left_open() {
             return Ok(());
@@ -79,7 +116,7 @@ impl Standstill {
         let newcomer = others.into_iter().next();
         let Some(pid) = newcomer else { return Ok(()) };
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        self.stop_all()?;
+        self.stop_all(true)?;
         Err(format!(
             "process {pid} ({}) has come into the container meanwhile: audit it when its engine starts nothing in it",
             name.trim()
@@ -94,17 +131,21 @@ impl Standstill {
                 .any(|thread| !thread.is_over() && !thread.is_ours())
     }
 
-    /// Until a whole look has found nothing that runs or is not traced by us. What a traced thread makes is traced from its beginning, so
-    /// this comes to an end however fast they fork.
-    fn stop_all(&mut self) -> Result<(), String> {
-        if Closing::AuditStillness.is_left_open() {
-            return Ok(());
-        }
+    /// Until a whole look has found nothing that runs or is not traced by us. What a traced thread makes is traced from its beginning, unless it asks
+    /// for another (CLONE_UNTRACED), which it cannot while it stands still.
+    ///
+    /// A process may have ended before it could be looked at, and may have forked another one before. If all are seized (`complete`), it was none of
+    /// the container's. Else only a look counts in which none has ended and, on the whole host, none was made.
+    fn stop_all(&mut self, complete: bool) -> Result<(), String> {
         let begin = Instant::now();
         loop {
             let mut moving = None;
+            let last = last_pid();
             for pid in processes()? {
                 if !self.scope.has(pid) {
+                    if !complete && session(pid).is_none() {
+                        moving = Some(format!("process {pid} has ended before it could be looked at"));
+                    }
                     continue;
                 }
                 for tid in threads(pid) {
@@ -112,6 +153,11 @@ impl Standstill {
                         moving = Some(reason);
                     }
                 }
+            }
+            if !complete && moving.is_none() && last_pid() != last {
+                moving = Some(
+                    "processes are made on the host, and the container's could not be frozen".to_owned(),
+                );
             }
             let Some(reason) = moving else { return Ok(()) };
             if begin.elapsed() > STOPPING {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,14 @@ pub fn thaw(path: &Path) -> Result<(), PhaseError> {
     }
 }
 
+/// Whether whoever enters `group` stops at once (`cgroup.events` of version 2, the freezer controller of version 1).
+pub fn is_frozen(group: &Path) -> bool {
+    let has = |file: &str, lines: &[&str]| {
+        fs::read_to_string(group.join(file)).is_ok_and(|text| text.lines().any(|line| lines.contains(&line)))
+    };
+    has("cgroup.events", &["frozen 1"]) || has("freezer.state", &["FROZEN", "FREEZING"])
+}
+
 fn is_unified(path: &Path) -> bool {
     path.ends_with("cgroup.freeze")
 }
@@ -60,6 +69,15 @@ impl Freezer {
             (File::open(path)?, ("FROZEN", "FROZEN", "THAWED"))
         };
         Ok(Self { control, state, words })
+    }
+
+    /// For another process that thaws.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    pub fn thaw(&self) -> io::Result<()> {
+        (&self.control).write_all(self.words.2.as_bytes())
     }
 
     /// Until every process of the group stands still.
@@ -83,7 +101,7 @@ impl Freezer {
 
 impl Drop for Freezer {
     fn drop(&mut self) {
-        let _ = self.control.write_all(self.words.2.as_bytes());
+        let _ = self.thaw();
     }
 }
 

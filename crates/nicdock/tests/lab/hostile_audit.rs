@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("an_ordinary_container_reaches_nothing_of_the_audit_even_while_it_runs_on", ordinary, Lab::is_first),
     ("an_audit_that_is_stopped_lets_the_container_run_on_in_time", stopped, Lab::is_first_of_its_kernel),
     ("a_container_runs_on_when_its_audit_is_killed", killed, Lab::is_first_of_its_kernel),
+    ("a_chain_of_forks_does_not_outrun_the_audits_standstill", chain, Lab::is_first_of_its_kernel),
     ("a_process_that_comes_during_an_audit_is_told", newcomer, Lab::is_first_of_its_kernel),
     ("no_process_of_attach_or_detach_is_seen_in_the_container", unseen, kills),
 ];
@@ -221,6 +222,52 @@ fn killed(_: &Lab) -> Result<(), Failed> {
     audit.kill()?;
     audit.wait()?;
     eventually("the container runs on", || hostile.runs())
+}
+
+fn chain(_: &Lab) -> Result<(), Failed> {
+    let hostile = Hostile::start(&[], "chain")?;
+    let runs_on = || {
+        hostile.forget();
+        hostile.so_far().contains("link")
+    };
+    // Whether a link has been made while the container should stand still.
+    let escapes = |left_open: &str| -> Result<bool, Failed> {
+        eventually("the chain runs", runs_on)?;
+        let mut audit = command(&["audit", "--pid", &hostile.pid])
+            .env("NICDOCK_LEAVE_OPEN", left_open)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let status = format!("/proc/{}/status", audit.id());
+        eventually("the container stands still, or the audit has ended", || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            !hostile.runs() || status.contains("State:\tZ")
+        })?;
+        // What was said before is read by then.
+        hostile.so_far();
+        let escapes = (0..5).any(|_| runs_on());
+        // A link that is caught later is told, and ends the audit.
+        let ended = audit.try_wait()?.is_some() || hostile.runs();
+        audit.kill()?;
+        audit.wait()?;
+        expect(escapes || !ended || !left_open.is_empty(), "the audit has ended too early")?;
+        eventually("the container runs on", || hostile.runs())?;
+        Ok(escapes || ended)
+    };
+    for _ in 0..3 {
+        expect(!escapes("")?, "a chain of forks goes on while the container stands still")?;
+    }
+    eventually("the chain runs on", runs_on)?;
+    let output = hostile.audit(&[], "")?;
+    expect(output.status.code() == Some(0), String::from_utf8_lossy(&output.stderr))?;
+    eventually("the chain runs on", runs_on)?;
+    for _ in 0..8 {
+        if escapes("audit-freeze")? {
+            return Ok(());
+        }
+    }
+    Err("no chain of forks has escaped without the freeze".into())
 }
 
 /// As an engine's health check.

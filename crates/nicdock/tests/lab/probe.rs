@@ -1,6 +1,7 @@
 //! This program as an attacker inside a container (`lab --probe WHAT …`).
 #![allow(unsafe_code)]
 
+mod chain;
 mod entry;
 mod exchange;
 mod listen;
@@ -32,6 +33,7 @@ pub fn run(args: &[String]) -> ExitCode {
         ["exchange", one, other] => return end("exchange", &exchange::run(one, other, false)),
         ["exchange", one, other, "for-ever"] => return end("exchange", &exchange::run(one, other, true)),
         ["connect", socket] => std::os::unix::net::UnixStream::connect(socket).map(drop),
+        ["reach", "chain", ..] => return end("chain", &chain::run()),
         ["reach", mode, word, secret, written] => {
             let goals = reach::Goals { word, secret, written };
             return end("reach", &reach::run(&goals, mode == "hold"));

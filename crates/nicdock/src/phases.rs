@@ -23,6 +23,7 @@ pub mod sockets;
 pub mod soft_rdma;
 pub mod soft_roce;
 pub mod stale;
+pub mod turn;
 pub mod verify;
 mod wait;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 
-use super::siblings::{Siblings, Turn};
+use super::siblings::{Siblings, turn};
 use super::{Target, openings};
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
@@ -114,7 +114,7 @@ fn steps(
     nodes(target, journal)?;
     goes_on()?;
     {
-        let _turn = Turn::wait()?;
+        let _turn = turn()?;
         let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
         siblings.grants.extend_from_slice(grants);
         let freezer = freeze::file(&target.cgroup)?;

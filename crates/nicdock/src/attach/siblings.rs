@@ -1,27 +1,14 @@
 //! All that a container has, and the right to exchange what it is shown of it.
 
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, Mode, OFlags};
-
-use crate::lease::{Lease, LeaseError, Ledger, ProcessId, STATE, Step};
-use crate::phases::{Doing, PhaseError, cgroup};
+use crate::lease::{Lease, LeaseError, Ledger, ProcessId, Step};
+use crate::phases::turn::Turn;
+use crate::phases::{PhaseError, cgroup};
 use crate::plan::Grant;
 use crate::view::Profile;
 
-/// Held while a container is shown its NICs anew: two at once would each leave out the other's. The kernel releases it.
-pub struct Turn(#[allow(dead_code, reason = "held, not read")] OwnedFd);
-
-impl Turn {
-    pub fn wait() -> Result<Self, PhaseError> {
-        let path: PathBuf = Path::new(STATE).join("attach.lock");
-        let what = || format!("locking {}", path.display());
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(what)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).doing(what)?;
-        Ok(Self(file))
-    }
+/// Held while a container is shown its NICs anew: two at once would each leave out the other's.
+pub fn turn() -> Result<Turn, PhaseError> {
+    Turn::wait("attach.lock")
 }
 
 /// What the container of `process` has but for the lease `but`: given at its start, and attached.

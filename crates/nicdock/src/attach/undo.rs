@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::siblings::{Siblings, Turn};
+use super::siblings::{Siblings, turn};
 use crate::lease::{Lease, Ledger, ProcessId, Step};
 use crate::phases::show::{Showing, show};
 use crate::phases::{PhaseError, allow, freeze, rdma_limits, refuse};
@@ -50,7 +50,7 @@ fn hide(
     if !process.is_alive() || there.map_or(0, |of| of.ino()) != mounts {
         return Ok(());
     }
-    let _turn = Turn::wait()?;
+    let _turn = turn()?;
     let siblings = Siblings::of(ledger, process, lease.generation)?;
     let attached = siblings.view.is_some();
     let grants = if attached { &siblings.grants[..] } else { &[] };

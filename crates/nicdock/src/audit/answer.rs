@@ -84,10 +84,7 @@ impl Heard {
     }
 
     fn wait(&self, left: Duration) -> io::Result<()> {
-        let limit = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let limit = Timespec::try_from(left).map_err(io::Error::other)?;
         let mut sources = vec![PollFd::new(&self.said.source, PollFlags::IN)];
         let pipes = [&self.report, &self.errors];
         sources.extend(

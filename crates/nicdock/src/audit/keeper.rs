@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 
 use super::Audit;
 use super::place::{Entering, enter};
-use super::standstill::{Standstill, processes, session};
+use super::standstill::{Standstill, has_ended, processes, session};
 use crate::closing::Closing;
 use crate::kernel::child::Child;
 use crate::kernel::pidfd::Process;
@@ -95,7 +95,7 @@ fn end_session(session_of: u32) -> Result<(), String> {
     let begin = Instant::now();
     loop {
         let is_theirs =
-            |pid: &u32| session(*pid).is_some_and(|(found, _)| found == session_of) && !is_dead(*pid);
+            |pid: &u32| session(*pid).is_some_and(|(found, _)| found == session_of) && !has_ended(*pid);
         let left: Vec<u32> = processes()?.into_iter().filter(is_theirs).collect();
         if left.is_empty() {
             return Ok(());
@@ -109,12 +109,6 @@ fn end_session(session_of: u32) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-fn is_dead(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_none_or(|(_, rest)| matches!(rest.trim_start().chars().next(), Some('Z' | 'X') | None))
 }
 
 /// In the process that becomes the audit.

@@ -212,7 +212,7 @@ impl Thread {
     }
 }
 
-/// Every process but the kernel's own.
+/// Every process there is.
 pub fn processes() -> Result<Vec<u32>, String> {
     let listed = fs::read_dir("/proc").map_err(|error| format!("listing /proc: {error}"))?.flatten();
     Ok(listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
@@ -233,6 +233,11 @@ pub fn session(pid: u32) -> Option<(u32, bool)> {
     let fields = stat(pid)?;
     let flags: u32 = fields.get(6)?.parse().ok()?;
     Some((fields.get(3)?.parse().ok()?, flags & KERNEL_THREAD != 0))
+}
+
+/// Whether a process has gone, or is a zombie.
+pub fn has_ended(pid: u32) -> bool {
+    stat(pid).is_none_or(|fields| matches!(fields.first().map(String::as_str), None | Some("Z" | "X")))
 }
 
 /// Whether a process is a copy of one on the host (fork(2)) that has executed nothing since, as lxcfs sends into a container to ask for its

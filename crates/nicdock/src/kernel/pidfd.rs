@@ -67,10 +67,7 @@ impl Process {
         let begin = Instant::now();
         loop {
             let left = limit.saturating_sub(begin.elapsed());
-            let left = rustix::event::Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            };
+            let left = rustix::event::Timespec::try_from(left).map_err(io::Error::other)?;
             let mut poll = [rustix::event::PollFd::new(&self.handle, rustix::event::PollFlags::IN)];
             match rustix::event::poll(&mut poll, Some(&left)) {
                 Ok(ready) => return Ok(ready > 0),

@@ -81,10 +81,7 @@ fn hear(stream: &mut UnixStream, errors: &Said, limit: Option<Duration>) -> io::
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(None);
         }
-        let left = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
+        let left = left.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
         let mut sources = vec![PollFd::new(&*stream, PollFlags::IN)];
         if has_errors {
             sources.push(PollFd::new(errors, PollFlags::IN));

@@ -243,7 +243,7 @@ fn remove_existing(folder: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     // Whoever cannot have it gives no limits either.
-    let _turn = rdma_limits::Turn::wait().ok();
+    let _turn = rdma_limits::turn().ok();
     rdma_limits::lift(folder)?;
     match fs::remove_dir(folder) {
         Ok(()) => Ok(true),

@@ -7,14 +7,11 @@ pub use late::{lack_foreign, refuse_foreign};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
-
+use super::turn::Turn;
 use super::{Doing, PhaseError, cgroup};
 use crate::closing::Closing;
-use crate::lease::STATE;
 use crate::plan::Plan;
 use crate::request::RdmaLimits;
 
@@ -57,19 +54,9 @@ fn folder(name: &str) -> PathBuf {
     cgroup::below(&root, name)
 }
 
-/// Held while a group gets limits that nobody waits for, and while one is removed: see [`lift`]. The kernel releases it.
-pub struct Turn(#[allow(dead_code, reason = "held, not read")] OwnedFd);
-
-impl Turn {
-    pub fn wait() -> Result<Self, PhaseError> {
-        let path = Path::new(STATE).join("limits.lock");
-        let what = || format!("locking {}", path.display());
-        fs::create_dir_all(STATE).doing(what)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(what)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).doing(what)?;
-        Ok(Self(file))
-    }
+/// Held while a group gets limits that nobody waits for, and while one is removed: see [`lift`].
+pub fn turn() -> Result<Turn, PhaseError> {
+    Turn::wait("limits.lock")
 }
 
 /// What a container of nicdock's own may have of a device, if that is not everything: its group, and the line there.

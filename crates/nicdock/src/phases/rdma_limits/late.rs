@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FILE, Turn, folder, line, nothing};
+use super::{FILE, folder, line, nothing, turn};
 use crate::closing::Closing;
 use crate::lease::{Lease, Step};
 use crate::request::RdmaLimits;
@@ -26,7 +26,7 @@ pub fn refuse_foreign(leases: &[Lease]) {
             continue;
         }
         // A group that is being removed must not get limits: see `lift`.
-        let _turn = match Turn::wait() {
+        let _turn = match turn() {
             Ok(turn) => turn,
             Err(error) => return notice(error),
         };

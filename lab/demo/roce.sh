@@ -12,6 +12,8 @@ gid_index='gid_index() {
     grep -lx "$gid" /sys/class/infiniband/"$1"/ports/1/gids/* | head -n 1 | sed "s|.*/||"
 }'
 export gid_index
+# Where ibv_rc_pingpong's server listens.
+port=18515
 
 title '1. The NICs of this host'
 show 'nicdock ls'
@@ -20,18 +22,21 @@ title '2. A container with one of them sees that one, and nothing else'
 show "nicdock run --nic rxe1 --host-root -- sh -c 'ls /sys/class/infiniband; ibv_devices; ip -br addr'"
 
 title '3. RDMA between the host (rxe0, 10.77.1.1) and a container (rxe1, 10.77.1.2)'
-started=/tmp/demo-started
-# The container stays for a while after the transfer: step 4 is tried while it holds the NIC.
-client="eval \"\$gid_index\"; ibv_rc_pingpong -d rxe1 -g \$(gid_index rxe1 10.77.1.2) -n 100 10.77.1.1; touch $started; sleep 15"
+# The container stays after the transfer, until it is given a line: step 4 is tried while it holds the NIC.
+client="eval \"\$gid_index\"; timeout 120 ibv_rc_pingpong -d rxe1 -g \$(gid_index rxe1 10.77.1.2) -n 100 10.77.1.1; status=\$?; echo \"exit status \$status\"; read -r line; exit \$status"
 eval "$gid_index"
-printf '$ ibv_rc_pingpong -d rxe0 -g %s -n 100 &\n' "$(gid_index rxe0 10.77.1.1)"
-ibv_rc_pingpong -d rxe0 -g "$(gid_index rxe0 10.77.1.1)" -n 100 >/tmp/server.log 2>&1 &
+index=$(gid_index rxe0 10.77.1.1)
+printf '$ ibv_rc_pingpong -d rxe0 -g %s -n 100 &\n' "$index"
+timeout 120 ibv_rc_pingpong -d rxe0 -g "$index" -n 100 >/tmp/server.log 2>&1 &
 server=$!
+await 'the server listens' listens $$ $port
 printf '$ nicdock run --nic rxe1 --ip 10.77.1.2/24 --host-root -- ibv_rc_pingpong -d rxe1 -g N -n 100 10.77.1.1\n'
-nicdock run --nic rxe1 --ip 10.77.1.2/24 --host-root --env gid_index="$gid_index" -- bash -c "$client" >/tmp/client.log 2>&1 &
+mkfifo /tmp/hold
+exec 9<>/tmp/hold
+nicdock run --nic rxe1 --ip 10.77.1.2/24 --host-root --env gid_index="$gid_index" -- bash -c "$client" </tmp/hold >/tmp/client.log 2>&1 &
 container=$!
-wait $server
-server_status=$?
+wait $server || fail 'the server of the pingpong'
+await 'the client has said its results' grep -q '^exit status 0' /tmp/client.log
 sed 's/^/host:      /' /tmp/server.log
 sed 's/^/container: /' /tmp/client.log
 
@@ -39,10 +44,8 @@ title '4. Who wants the same NIC meanwhile is refused'
 show "nicdock run --nic rxe1 --host-root -- true; echo \"exit status \$?\""
 
 title '5. The container ends; the NIC is back as it was'
-wait $container
-container_status=$?
-sleep 1 # the kernel tells of a link's new state up to a second late (net/core/link_watch.c)
+echo >&9
+wait $container || fail 'the client of the pingpong'
+await 'the link is back' is_up eth1
 show 'ip -br addr; rdma link'
 show 'nicdock ls'
-
-[ $server_status = 0 ] && [ $container_status = 0 ]

@@ -51,6 +51,11 @@ pub fn build(package: &str, profile: Profile) -> Result<()> {
 /// Builds nicdock with the static programs beside it, where it looks for them.
 pub fn build_nicdock(profile: Profile) -> Result<()> {
     build("nicdock", profile)?;
+    build_static_programs(profile)
+}
+
+/// After every other build: the workspace's tests put programs of the same names there, which are not static.
+pub fn build_static_programs(profile: Profile) -> Result<()> {
     ["nicdock-audit", "nicdock-gate", "nicdock-starter"]
         .into_iter()
         .try_for_each(|name| build_static(name, profile))
@@ -82,10 +87,11 @@ fn build_static(program: &str, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-/// Builds an integration test and gives its program.
-pub fn build_test(package: &str, test: &str) -> Result<PathBuf> {
+/// Builds all of the workspace's programs and tests at once, and gives the program of one test. One package alone would be built
+/// with other features of the crates that it shares with tests, and those crates a second time ("Feature unification", The Cargo Book).
+pub fn build_tests(test: &str) -> Result<PathBuf> {
     let mut command = command();
-    command.args(["test", "--quiet", "--package", package, "--test", test, "--no-run"]).args(TEST_FEATURES);
+    command.args(["test", "--quiet", "--workspace", "--no-run"]).args(TEST_FEATURES);
     let messages = command
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
@@ -93,13 +99,13 @@ pub fn build_test(package: &str, test: &str) -> Result<PathBuf> {
         .output()
         .context("cannot start cargo")?;
     if !messages.status.success() {
-        bail!("the test {test} of {package} does not build");
+        bail!("the workspace's tests do not build");
     }
     let messages = String::from_utf8_lossy(&messages.stdout).into_owned();
     messages
         .lines()
         .find_map(|line| executable_of_test(line, test))
-        .with_context(|| format!("cargo did not say where it put the test {test} of {package}"))
+        .with_context(|| format!("cargo did not say where it put the test {test}"))
 }
 
 /// The program in one of cargo's messages, if it is this test's (The Cargo Book, "External tools").

@@ -24,13 +24,17 @@ pub fn run() -> Result<ExitCode> {
     crate::setup::run()?;
     eprintln!("demo: building nicdock");
     cargo::build_nicdock(Profile::Release)?;
+    let mut failed = Vec::new();
     for (what, options, script) in SCENES {
         eprintln!("demo: {what}");
         let options = [options, &["--no-build", "--release"]].concat();
-        let status = in_lab(&options, &["bash".into(), script.into()])?;
-        if status != ExitCode::SUCCESS {
-            return Ok(status);
+        if in_lab(&options, &["bash".into(), script.into()])? != ExitCode::SUCCESS {
+            failed.push(what);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    // One that fails does not hide the next, and is named where everybody looks: at the end.
+    for what in &failed {
+        eprintln!("demo: FAILED: {what}");
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -115,6 +115,7 @@ fn try_run(options: &Options) -> Result<u8> {
     if options.vic > 0 && options.nics > MAX_NICS_BESIDE_VICS {
         bail!("with --vic there is room for {MAX_NICS_BESIDE_VICS} other NICs");
     }
+    crate::setup::install_missing()?;
     let kernel = kernels::obtain(options.kernel)?;
     let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
     // Debian 12's QEMU translates a page that another processor is writing to and keeps what it read: a kernel that patches
@@ -164,11 +165,20 @@ fn try_run(options: &Options) -> Result<u8> {
     Ok(outcome.status)
 }
 
+/// What the guest mounts before it reads anything else of the host's (lab/init.sh).
+const HIDDEN: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+
 fn job(options: &Options, kernel: &Kernel, profile: Profile, built: Option<&vic::Built>) -> Result<Job> {
     let terminal = terminal::size();
     let cwd = std::env::current_dir().context("cannot tell the current directory")?;
     let mut keep = vec![crate::workspace::root(), cargo::output_dir(profile), cwd.clone()];
     keep.retain(|dir| dir.exists());
+    if let Some(hidden) = keep.iter().find(|dir| HIDDEN.iter().any(|own| dir.starts_with(own))) {
+        bail!(
+            "the lab has a /dev and a /run of its own and cannot see {}: go or clone elsewhere",
+            hidden.display()
+        );
+    }
     let load_order = |modules: &[&str], wanted: bool| {
         if wanted { modules::load_order(kernel, modules) } else { Ok(Vec::new()) }
     };

@@ -6,15 +6,16 @@ mod labs;
 mod licences;
 mod report;
 mod room;
+mod slowest;
 mod tally;
 
 use crate::cargo::{self, Profile};
 use crate::kernels::{self, Line};
 use crate::vic;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use labs::{LABS, Lab};
 use report::Report;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -26,17 +27,37 @@ pub struct Options {
     /// Only these kernels' labs (can be repeated)
     #[arg(long, value_enum, value_name = "KERNEL")]
     kernel: Vec<Line>,
+    /// Only the labs with this in their names, and nothing else (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    lab: Vec<String>,
+    /// Show the labs' names and run none
+    #[arg(long)]
+    list: bool,
     /// How many labs run at a time: as many as there are processors and memory for, unless told
     #[arg(long, value_name = "LABS")]
     at_once: Option<usize>,
 }
 
+impl Options {
+    fn wants(&self, lab: &Lab) -> bool {
+        (self.kernel.is_empty() || self.kernel.contains(&lab.line))
+            && (self.lab.is_empty() || self.lab.iter().any(|name| lab.name().contains(name.as_str())))
+    }
+}
+
 pub fn run(options: &Options) -> Result<ExitCode> {
+    let labs: Vec<Lab> = LABS.into_iter().filter(|lab| options.wants(lab)).collect();
+    if options.list {
+        for lab in &labs {
+            println!("{}", lab.name());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if labs.is_empty() {
+        bail!("no lab has such a name; `cargo xtask test --list` shows them");
+    }
     crate::setup::run()?;
-    let labs: Vec<Lab> = LABS
-        .into_iter()
-        .filter(|lab| options.kernel.is_empty() || options.kernel.contains(&lab.line))
-        .collect();
+    let all = options.lab.is_empty();
     // The network's work goes on beside the compiler's, and so does QEMU's compiler, which is nice.
     let fetching = {
         let lines: Vec<Line> = labs.iter().map(|lab| lab.line).collect();
@@ -45,17 +66,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let building_vic = thread::spawn(|| vic::build().map(drop));
 
     let mut report = Report::new();
-    report.run("rustfmt", cargo::command().args(["fmt", "--all", "--", "--check", "--color=never"]));
-    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    report.run("clippy", cargo::command().args(clippy));
-    dependencies(&mut report);
-    on_host(&mut report, options);
-
+    if all {
+        lints(&mut report);
+    }
     let mut suite = None;
-    report.step("build the lab's tests", || {
-        suite = Some(build_suite()?);
+    report.step("build", || {
+        suite = Some(cargo::build_tests("lab")?);
         Ok(())
     });
+    if all {
+        on_host(&mut report, options);
+    }
+    let has_static = report.step("build static programs", || cargo::build_static_programs(Profile::Dev));
+    let suite = suite.filter(|_| has_static);
     report.step("fetch kernels", || fetching.join().expect("fetching does not panic"));
     // All labs use it, not only those with VICs: it emulates faster than Debian's.
     let qemu =
@@ -80,7 +103,7 @@ fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, options: &O
         }
     }
     report.run_side_by_side(commands, options.at_once.unwrap_or_else(room::for_labs).max(1));
-    if options.kernel.is_empty() {
+    if labs.len() == LABS.len() {
         let ran = report.ran();
         report.step("attacks have tests", || {
             let page = std::fs::read_to_string(crate::workspace::root().join(attacks::PAGE))?;
@@ -88,12 +111,16 @@ fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, options: &O
             Ok(())
         });
     } else {
-        report.skip("attacks have tests", "not every lab has run (--kernel)");
+        report.skip("attacks have tests", "not every lab has run (--kernel, --lab)");
     }
     Ok(())
 }
 
-fn dependencies(report: &mut Report) {
+/// What reads the source and the dependencies and runs nothing of them.
+fn lints(report: &mut Report) {
+    report.run("rustfmt", cargo::command().args(["fmt", "--all", "--", "--check", "--color=never"]));
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    report.run("clippy", cargo::command().args(clippy));
     report.step("licences", || {
         println!("{}", licences::check()?);
         Ok(())
@@ -137,10 +164,4 @@ fn on_host(report: &mut Report, options: &Options) {
 
 fn has_subcommand(name: &str) -> bool {
     cargo::command().args([name, "--version"]).output().is_ok_and(|output| output.status.success())
-}
-
-/// The test binary `lab`, built, with the nicdock it tests.
-fn build_suite() -> Result<PathBuf> {
-    cargo::build_nicdock(Profile::Dev)?;
-    cargo::build_test("nicdock", "lab")
 }

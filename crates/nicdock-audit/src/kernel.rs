@@ -8,6 +8,7 @@ pub mod fork;
 pub mod handle;
 pub mod interface;
 pub mod mount;
+pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
 pub mod node;

@@ -5,8 +5,11 @@ mod cgroup;
 mod device;
 mod escape;
 mod filesystem;
+mod generic;
+mod inet;
 mod log;
 mod mount;
+mod mounted;
 mod netlink;
 mod pci;
 mod proc;
@@ -31,13 +34,16 @@ pub fn all(context: &Context) -> Vec<Probe> {
         netlink::probes(),
         rdma_netlink::probes(context),
         route::probes(),
+        generic::probes(),
         uevent::probes(),
         socket::probes(context),
+        inet::probes(),
         device::probes(context),
         rdma_cm::probes(context),
         syscall::probes(),
         capability::probes(),
         mount::probes(),
+        mounted::probes(),
         filesystem::probes(),
         escape::probes(),
         process::probes(),

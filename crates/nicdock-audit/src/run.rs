@@ -24,7 +24,7 @@ pub fn run(target: Target, only: Option<&str>) -> Result<Report, String> {
     let words = Words::of(&target);
     let mut context = Context { target, walk: Walk::default(), words };
     let mut probes = probes::all(&context);
-    probes.retain(|probe| only.is_none_or(|part| probe.id.contains(part)));
+    probes.retain(|probe| only.is_none_or(|parts| parts.split(',').any(|part| probe.id.contains(part))));
     if probes.iter().any(|probe| matches!(probe.family(), "sys" | "proc")) {
         context.walk = match fork::run(A_TREE * 3, || walk::walk(&context.words, A_TREE)) {
             Ok(End::Said(walk)) => walk,

@@ -18,9 +18,15 @@ pub struct Target {
     /// `shared` or `exclusive`; `None` where no RDMA core is loaded.
     #[serde(default)]
     pub rdma_netns: Option<String>,
+    /// The netdevs that nicdock gave it, as they are called inside; `None` where no lease tells.
+    #[serde(default)]
+    pub given: Option<Vec<String>>,
     /// Network protocol families beyond those of every container that it may use (`socket(2)`).
     #[serde(default)]
     pub allowed_families: Vec<u64>,
+    /// Where nicdock keeps its state on the host; `None` where nobody told.
+    #[serde(default)]
+    pub state: Option<Folder>,
     /// Nobody told: this was learned from what is visible here.
     #[serde(default)]
     pub learned: bool,
@@ -39,6 +45,25 @@ pub struct Things {
     pub pci: Vec<String>,
     /// GUIDs, board and serial numbers.
     pub serials: Vec<String>,
+}
+
+/// A folder of a file system, as proc_pid_mountinfo(5) names it whatever it is mounted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// `MAJOR:MINOR` of the file system.
+    pub device: String,
+    /// Its path from the file system's root.
+    pub root: String,
+}
+
+impl Folder {
+    /// Whether a line of mountinfo shows this folder or one in it.
+    pub fn is_shown_by(&self, line: &str) -> bool {
+        let mut fields = line.split(' ').skip(2);
+        let (device, root) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let below = root.strip_prefix(&self.root);
+        device == self.device && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 /// A character device.
@@ -100,6 +125,19 @@ mod tests {
             ..Target::default()
         };
         assert_eq!(target.foreign_names().collect::<Vec<_>>(), ["eth1"]);
+    }
+
+    #[test]
+    fn a_folder_is_known_by_its_place_and_not_by_a_word() {
+        let state = Folder { device: "0:25".into(), root: "/nicdock".into() };
+        let shows = |device: &str, root: &str| {
+            state.is_shown_by(&format!("36 35 {device} {root} /mnt rw - tmpfs tmpfs rw"))
+        };
+        assert!(shows("0:25", "/nicdock") && shows("0:25", "/nicdock/leases"));
+        // A user's clone of that name, and a folder beside it.
+        assert!(
+            !shows("8:1", "/nicdock/target") && !shows("0:25", "/nicdock-tests") && !state.is_shown_by("")
+        );
     }
 
     #[test]

@@ -99,7 +99,10 @@ pub fn walk(words: &Words, limit: Duration) -> Walk {
 
 impl Walker<'_> {
     fn folder(&mut self, folder: &Path, depth: usize) {
-        let Ok(entries) = fs::read_dir(folder) else { return };
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.missed(folder, &error),
+        };
         for entry in entries.filter_map(Result::ok) {
             if self.count >= MOST_ENTRIES || Instant::now() > self.deadline {
                 return;
@@ -123,6 +126,14 @@ impl Walker<'_> {
         }
     }
 
+    /// What cannot be read is not shown; but whoever is looked at can set limits, and for want of descriptors or memory nothing is concluded.
+    fn missed(&mut self, path: &Path, error: &std::io::Error) {
+        let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+        if exhausted && self.walk.cut.is_empty() {
+            self.walk.cut.push(format!("{}: {error}", path.display()));
+        }
+    }
+
     /// Of /proc/PID only a part, of ourselves nothing but what shows the network and the mounts: our memory holds the
     /// words that we look for.
     fn is_wanted(&self, folder: &Path, name: &str) -> bool {
@@ -143,7 +154,10 @@ impl Walker<'_> {
         }
         // Never waits: some files of /proc give only what comes.
         let options = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).clone();
-        let Ok(file) = options.open(path) else { return };
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) => return self.missed(path, &error),
+        };
         let mut content = Vec::new();
         let _ = file.take(MOST_BYTES).read_to_end(&mut content);
         self.look(path, &content, "content");
@@ -193,8 +207,8 @@ pub fn glance(words: &Words, root: &Path) -> Option<String> {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.filter_map(Result::ok) {
             count += 1;
-            if count > 20_000 {
-                return None;
+            if count > MOST_ENTRIES {
+                return Some(format!("more than {MOST_ENTRIES} entries: not concluded"));
             }
             let link = fs::read_link(entry.path()).unwrap_or_default();
             for text in [entry.file_name().as_bytes(), link.as_os_str().as_bytes()] {

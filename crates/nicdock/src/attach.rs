@@ -9,6 +9,5 @@ mod undo;
 
 pub use apply::{Terms, attach, left_open};
 pub use detach::detach;
-use openings::openings;
 pub use target::{Target, TargetError};
 pub use undo::{undo, undo_late};

@@ -45,6 +45,8 @@ pub enum Closing {
     ForeignLinks,
     /// the rule and the node of a device that has gone are taken from its container
     DeviceNumbers,
+    /// the program has pipes, not the caller's terminal
+    TerminalStreams,
     /// what was promised is compared with what there is
     Verify,
     /// the container's program is executed by a static program in memory, not by nicdock
@@ -59,6 +61,18 @@ pub enum Closing {
     AuditMemory,
     /// it enters the process namespace last
     AuditOrder,
+    /// every table of descriptors of a process is looked at
+    ThreadTables,
+    /// who keeps a network namespace is also found by a socket
+    SocketHolders,
+    /// what is looked at for that cannot make nicdock wait
+    HolderSearch,
+    /// an RDMA device that is made anew is one that is there afterwards
+    RemadeDevice,
+    /// names that others have given, to groups and devices, are checked before they are used
+    Names,
+    /// what nicdock makes has modes of its own, whatever the caller's umask
+    Modes,
 }
 
 /// Every closing by its name in `NICDOCK_LEAVE_OPEN`, a list with commas.
@@ -83,6 +97,7 @@ const NAMES: &[(&str, Closing)] = &[
     ("opened-once", Closing::OpenedOnce),
     ("foreign-links", Closing::ForeignLinks),
     ("device-numbers", Closing::DeviceNumbers),
+    ("terminal-streams", Closing::TerminalStreams),
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
     ("audit-stillness", Closing::AuditStillness),
@@ -90,6 +105,12 @@ const NAMES: &[(&str, Closing)] = &[
     ("audit-descriptors", Closing::AuditDescriptors),
     ("audit-memory", Closing::AuditMemory),
     ("audit-order", Closing::AuditOrder),
+    ("thread-tables", Closing::ThreadTables),
+    ("socket-holders", Closing::SocketHolders),
+    ("holder-search", Closing::HolderSearch),
+    ("remade-device", Closing::RemadeDevice),
+    ("names", Closing::Names),
+    ("modes", Closing::Modes),
 ];
 
 impl Closing {

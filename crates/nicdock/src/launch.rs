@@ -5,9 +5,11 @@ mod end;
 mod executor;
 #[cfg(test)]
 mod fuzz;
+mod hidden;
 mod opened;
 mod profile;
 mod promise;
+mod relay;
 mod repair;
 mod run;
 mod source;
@@ -19,6 +21,7 @@ mod watch;
 mod worker;
 
 pub use end::{Recovered, finish, recover, recover_container};
+pub use hidden::note as hidden_program;
 pub use opened::Opened;
 pub use profile::{compile as compile_seccomp, of_engine as seccomp_profile};
 pub use repair::{differences, reconcile};

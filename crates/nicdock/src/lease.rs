@@ -3,6 +3,7 @@
 mod draining;
 mod error;
 mod file;
+mod folder;
 mod journal;
 mod ledger;
 mod process;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use draining::Draining;
 pub use error::LeaseError;
+pub use folder::{PRIVATE, PUBLIC, make_folder};
 pub use journal::{Journal, Token};
 pub use ledger::{Ledger, Lock};
 pub use process::ProcessId;

@@ -20,7 +20,7 @@ pub use gate::{Gate, first_process};
 pub use installed::{install, is_open_to_others, proof, uninstall};
 pub use root::look_at_root;
 pub use virsh::Virsh;
-pub use wish::Wish;
+pub use wish::{LINK_TIMEOUT, Wish};
 
 /// Where the gate is, on the host and, read-only, in each container; with the filters that it adds.
 pub const FOLDER: &str = "/usr/libexec/nicdock/libvirt";

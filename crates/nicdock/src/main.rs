@@ -19,11 +19,13 @@ mod probe;
 mod request;
 mod say;
 mod static_program;
+mod umask;
 mod usnic;
 mod view;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    umask::take_own();
     cli::main()
 }

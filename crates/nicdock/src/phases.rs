@@ -2,6 +2,7 @@
 
 pub mod allow;
 mod aside;
+mod away;
 pub mod cgroup;
 pub mod devices;
 pub mod draining;
@@ -9,10 +10,12 @@ pub mod enter;
 pub mod filters;
 pub mod freeze;
 pub mod give_back;
+pub mod gone;
+pub mod limits;
+mod link;
 pub mod movable;
 pub mod network;
 mod pins;
-pub mod port;
 pub mod queue_pairs;
 pub mod rdma_limits;
 pub mod rdma_move;
@@ -25,9 +28,9 @@ pub mod soft_roce;
 pub mod stale;
 pub mod turn;
 pub mod verify;
-mod wait;
 
 pub use aside::aside;
+pub use away::Patience;
 
 use crate::lease::LeaseError;
 
@@ -47,6 +50,11 @@ impl PhaseError {
 
     pub fn with_advice(self, advice: &'static str) -> Self {
         Self { advice: Some(advice), ..self }
+    }
+
+    /// Whether what was to be given back did not come in time, because somebody keeps it: it comes when that one ends.
+    pub fn is_kept_away(&self) -> bool {
+        self.error.kind() == std::io::ErrorKind::TimedOut
     }
 }
 

@@ -10,7 +10,7 @@ mod usnic;
 
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
-pub use grant::{Grant, NetdevGrant, RdmaGrant};
+pub use grant::{Grant, NetdevGrant, RdmaGrant, SoftRdma};
 pub use related::RelatedError;
 pub use select::SelectError;
 
@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Family, Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, User, Volume};
+use crate::request::{
+    Limits, Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, Sockets, User, Volume,
+};
 use crate::view::Profile;
 
 /// What is to be done, complete enough to be applied by another process later.
@@ -51,13 +53,15 @@ pub struct Container {
     pub memlock: Memlock,
     /// For each of its RDMA devices.
     pub rdma_limits: RdmaLimits,
+    #[serde(default)]
+    pub limits: Limits,
     pub capabilities: Vec<String>,
     /// Whether they count in a user namespace of the container's own only.
     pub userns: bool,
     pub view: Profile,
     pub registers: bool,
-    /// Address families that its programs may make sockets of; of netlink only ROUTE, SOCK_DIAG and GENERIC.
-    pub families: Vec<Family>,
+    #[serde(flatten)]
+    pub sockets: Sockets,
     /// A BPF program on the cgroup decides that too, below seccomp.
     pub socket_program: bool,
     pub volumes: Vec<Volume>,
@@ -142,14 +146,20 @@ pub enum PlanError {
     Related(#[from] RelatedError),
     #[error("no command: add it after --, like nicdock run … -- ibv_devices")]
     NoCommand,
+    #[error(
+        "no root for the program: add --host-root, --rootfs DIR or --bundle DIR; or ask without a program for the NICs' part of the plan"
+    )]
+    NoRoot,
 }
 
 /// Decides what to do. Errors leave everything as it is.
 pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanError> {
     let name = request.name.clone().unwrap_or_else(|| facts.fresh_name.clone());
     check_name(&name)?;
-    if request.command.is_empty() && !matches!(request.root, Root::Bundle(_)) {
-        return Err(PlanError::NoCommand);
+    match (&request.root, request.command.is_empty()) {
+        (Root::Unnamed, false) => return Err(PlanError::NoRoot),
+        (Root::Host | Root::Directory(_), true) => return Err(PlanError::NoCommand),
+        _ => {}
     }
     let mut warnings = host.warnings.clone();
     let capabilities =
@@ -173,16 +183,18 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
         terminal: request.terminal,
         memlock: request.memlock,
         rdma_limits: request.rdma_limits,
+        limits: request.limits,
         capabilities,
         userns: request.userns,
         view: request.view,
         registers: request.registers,
-        families: families(request),
+        sockets: Sockets::with(&request.families, &request.netlink),
         socket_program: facts.socket_hook,
         volumes: request.volumes.clone(),
         refused: vec![
             "socket(AF_NETLINK, …, NETLINK_RDMA)".into(),
             "socket(AF_NETLINK, …, NETLINK_KOBJECT_UEVENT)".into(),
+            "setsockopt(…, IPPROTO_TCP, TCP_ULP)".into(),
             "io_uring_setup".into(),
             "new namespaces and mounts (without CAP_SYS_ADMIN), the kernel's log (without CAP_SYSLOG)".into(),
         ],
@@ -210,16 +222,9 @@ pub fn taken(
     related::check(host, facts, &nics)?;
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
+    warnings.extend(grants.iter().filter_map(|grant| exposure::of_gids(grant, request.netdev)));
     one_netdev(request, grants.iter().map(|grant| grant.netdevs.len()).sum())?;
     Ok(grants)
-}
-
-fn families(request: &Request) -> Vec<Family> {
-    let mut families = Family::default_set();
-    families.extend(request.families.iter().cloned());
-    families.sort_by_key(|family| family.number);
-    families.dedup();
-    families
 }
 
 /// What another container was given and shares.

@@ -2,11 +2,17 @@
 
 mod address;
 mod family;
+pub mod limits;
+mod netlink;
 mod selector;
+pub mod sockets;
 
 pub use address::{AddressWithPrefix, ParseAddressError};
 pub use family::Family;
+pub use limits::{Limits, PROCESSES, Processes, Size};
+pub use netlink::Netlink;
 pub use selector::Selector;
+pub use sockets::Sockets;
 
 use std::path::PathBuf;
 
@@ -37,9 +43,12 @@ pub struct Request {
     pub registers: bool,
     /// Address families beyond the default ones.
     pub families: Vec<Family>,
+    /// Protocols of netlink beyond the default ones.
+    pub netlink: Vec<Netlink>,
     /// A user namespace of the container's own.
     pub userns: bool,
     pub rdma_limits: RdmaLimits,
+    pub limits: Limits,
     pub command: Vec<String>,
 }
 
@@ -57,7 +66,28 @@ pub struct NicRequest {
     pub umad: bool,
     /// Also give the `rdma_cm` node.
     pub rdma_cm: bool,
+    /// Seconds that the link may take to be there before the program starts; `None`: it is not waited for.
+    pub link_timeout: Option<u32>,
 }
+
+impl NicRequest {
+    /// These NICs and nothing more.
+    pub fn of(selectors: Vec<Selector>) -> Self {
+        Self {
+            selectors,
+            addresses: Vec::new(),
+            netdev_name: None,
+            netdev: NetdevMode::Move,
+            take_in_use: false,
+            umad: false,
+            rdma_cm: false,
+            link_timeout: Some(LINK_TIMEOUT),
+        }
+    }
+}
+
+/// What a link is given unless told, in seconds: autonegotiation and a subnet manager take 2 to 30.
+pub const LINK_TIMEOUT: u32 = 30;
 
 /// Where the container's file system comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +99,8 @@ pub enum Root {
     Host,
     /// An OCI bundle: its root, process and bind mounts.
     Bundle(PathBuf),
+    /// Nobody said: there is a plan for the NICs, and nothing to run.
+    Unnamed,
 }
 
 /// What becomes of the netdev.
@@ -97,19 +129,10 @@ impl std::str::FromStr for Memlock {
         if text == "unlimited" {
             return Ok(Self::Unlimited);
         }
-        let bad = || format!("'{text}' is no size: expected 'unlimited' or a number like 64M");
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(split);
-        let shift = match unit.to_ascii_uppercase().trim_end_matches('B').trim_end_matches('I') {
-            "" => 0,
-            "K" => 10,
-            "M" => 20,
-            "G" => 30,
-            "T" => 40,
-            _ => return Err(bad()),
-        };
-        let number: u64 = number.parse().map_err(|_| bad())?;
-        number.checked_mul(1 << shift).map(Self::Bytes).ok_or_else(bad)
+        let Size(bytes) = text
+            .parse()
+            .map_err(|_| format!("'{text}' is no size: expected 'unlimited' or a number like 64M"))?;
+        Ok(Self::Bytes(bytes))
     }
 }
 
@@ -199,11 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_powers_of_1024() {
+    fn memlock_is_a_size_or_unlimited() {
         assert_eq!("64M".parse(), Ok(Memlock::Bytes(64 << 20)));
-        assert_eq!("8GiB".parse(), Ok(Memlock::Bytes(8 << 30)));
+        assert_eq!("unlimited".parse(), Ok(Memlock::Unlimited));
         assert!("".parse::<Memlock>().is_err());
-        assert!("99999999999T".parse::<Memlock>().is_err());
     }
 
     #[test]

@@ -259,6 +259,23 @@ fn refusal(output: &Output) -> String {
 }
 
 #[test]
+fn a_plan_without_a_root_and_a_program_is_for_the_nics_alone() {
+    let path = capture("cisco-usnic");
+    let nics = ["plan", "--host", path.to_str().unwrap(), "--nic", "usnic_0"];
+    let short = text(&nicdock(&nics));
+    assert!(short.contains("NICs alone") && short.contains("move enp6s0 into the container"), "{short}");
+    assert!(!short.contains("the host's own /"), "{short}");
+    let with = |more: &[&str]| nicdock(&[&nics[..], more].concat());
+    let plan: Value = serde_json::from_str(&text(&with(&["--json"]))).unwrap();
+    assert_eq!(plan["container"]["root"], "unnamed");
+    assert_eq!(plan["container"]["nics"][0]["netdev"], "enp6s0");
+    // Half a program is a mistake.
+    assert!(refusal(&with(&["--", "true"])).contains("--host-root"));
+    assert!(refusal(&with(&["--host-root"])).contains("no command"));
+    assert_eq!(nicdock(&["run", "--nic", "usnic_0"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_usnic_gets_its_uverbs_node_and_no_rdma_cm() {
     for selector in ["usnic_0", "enp6s0", "06:00.0", "subnet=10.10.0.0/16"] {
         let plan: Value = serde_json::from_str(&text(&plan("cisco-usnic", selector, &[]))).unwrap();

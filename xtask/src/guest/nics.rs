@@ -61,6 +61,11 @@ pub fn name(all: &[&Nic]) -> Result<()> {
 
 /// Gives them their addresses and sets them up.
 pub fn set_up(nics: &[Nic]) -> Result<()> {
+    for Nic { name, .. } in nics {
+        // It may have come before the default was set, and then a NIC that returns looks for duplicates for a second, each time.
+        let setting = format!("/proc/sys/net/ipv6/conf/{name}/accept_dad");
+        fs::write(&setting, "0").with_context(|| format!("cannot set {setting}"))?;
+    }
     if nics.is_empty() { Ok(()) } else { ip(&setting_up(nics)) }
 }
 

@@ -73,9 +73,20 @@ impl Machine {
     fn kernel_command_line(&self) -> String {
         // no_timer_check: under load an emulated timer may miss the moment at which the kernel tests it, and then the kernel
         // panics ("IO-APIC + timer doesn't work").
+        // tsc=reliable: else the kernel holds the TSC against a jiffy that an emulated timer delivers late, distrusts it
+        // (clocksource_watchdog()), and asks an I/O port for the time, in each clock_gettime() too.
+        // init_on_alloc=0: Debian's kernels clear all memory when it is given out, much of it for a second time.
         // oops=panic, panic=-1: a guest whose kernel failed reboots at once, which -no-reboot turns into an end.
-        let mut words =
-            vec!["console=ttyS0", "quiet", "oops=panic", "panic=-1", "mitigations=off", "no_timer_check"];
+        let mut words = vec![
+            "console=ttyS0",
+            "quiet",
+            "oops=panic",
+            "panic=-1",
+            "mitigations=off",
+            "no_timer_check",
+            "tsc=reliable",
+            "init_on_alloc=0",
+        ];
         if self.iommu {
             words.push("intel_iommu=on");
         }

@@ -61,6 +61,8 @@ pub const PACKAGES: &[Package] = &[
     package("crun", "an OCI runtime to work under and to be compared with"),
     package("runc", "another"),
     package("jq", "makes OCI bundles in scripts, reads JSON output"),
+    package("sudo", "lets users in there, as su and login do, which are there"),
+    package("openssh-server", "the same from outside: what MPI starts its ranks by"),
     package("strace", "shows which system call failed"),
 ];
 

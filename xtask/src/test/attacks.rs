@@ -30,9 +30,10 @@ pub fn test_that_ran(line: &str) -> Option<&str> {
     (result.trim() != "ignored").then_some(name.trim())
 }
 
-/// A row of an attack begins with its number; headings and rules do not.
+/// A row of an attack begins with its number, here or of the CVEs; headings and rules do not.
 fn is_row(line: &str) -> bool {
-    line.strip_prefix("| ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    let begins = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("CVE-");
+    line.strip_prefix("| ").is_some_and(begins)
 }
 
 /// The names in backquotes in the last column.

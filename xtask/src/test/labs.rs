@@ -104,7 +104,7 @@ impl Lab {
         if soak {
             command.env("NICDOCK_SOAK", "1");
         }
-        command.args(["lab", "--no-build", "--verbose", "--timeout", if soak { "7200" } else { "2400" }]);
+        command.args(["lab", "--no-build", "--verbose", "--timeout", if soak { "10800" } else { "4500" }]);
         command.args(["--kernel", self.line.name(), "--cgroup", self.cgroup.name()]);
         command.args(["--own-qemu", "--cpus", self.cpus()]);
         if self.has_vics() {

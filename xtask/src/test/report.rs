@@ -2,6 +2,7 @@
 
 use super::attacks;
 use super::failures::Failures;
+use super::slowest::{self, Timed};
 use super::tally::Tally;
 use crate::process::show;
 use anyhow::{Context, Result};
@@ -35,12 +36,15 @@ struct Seen {
     failures: Failures,
     /// Names of the tests that were not ignored.
     ran: BTreeSet<String>,
+    /// The slowest tests.
+    slow: Vec<Timed>,
 }
 
 impl Seen {
     fn see(&mut self, line: &str) {
         self.tally += Tally::of_line(line);
         self.ran.extend(attacks::test_that_ran(line).map(str::to_owned));
+        self.slow.extend(slowest::of_line(line));
         self.failures.see(line);
     }
 }
@@ -113,6 +117,10 @@ impl Report {
             for line in step.seen.failures.told() {
                 println!("    {line}");
             }
+        }
+        let slow = slowest::table(self.steps.iter().map(|step| (&*step.name, &*step.seen.slow)));
+        if !slow.is_empty() {
+            println!("\nthe slowest tests:\n{}", slow.join("\n"));
         }
         println!("\n{:<28} {:<7} {:>7}", "step", "result", "seconds");
         let mut sum = Tally::default();

@@ -6,7 +6,7 @@ use std::thread;
 /// A lab's machine has 3 GiB, QEMU itself needs some (its translated code, when it emulates), and so do caches.
 const KIB_EACH: u64 = 4 << 20;
 
-/// One a processor, as far as the memory goes: a lab keeps 0.8 of it busy.
+/// One a processor, as far as the memory goes: a lab keeps 0.8 of it busy, and with more of them every wait of a test is longer.
 pub fn for_labs() -> usize {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));

@@ -41,6 +41,34 @@ pub fn i386_socketcall(domain: u32, kind: u32, protocol: u32) -> Result<OwnedFd,
     owned(entry::i386(102, [SYS_SOCKET, arguments, 0, 0, 0])? as usize)
 }
 
+/// setsockopt(2) with level and name as registers have them.
+pub fn option(fd: u64, level: u64, name: u64, value: &[u8]) -> Result<(), Errno> {
+    let register = |value| usize::try_from(value).map_err(|_| Errno(libc::EINVAL));
+    let arguments = [register(fd)?, register(level)?, register(name)?, value.as_ptr().addr(), value.len(), 0];
+    // SAFETY: the kernel reads as many bytes of `value`, which lives until the call returns, as it is told.
+    unsafe { call::call(libc::SYS_setsockopt, arguments) }.map(drop)
+}
+
+/// The same by the x32 entry (0x21d, arch/x86/entry/syscalls/syscall_64.tbl), with a value of no length.
+pub fn x32_option(fd: u64, level: u32, name: u32) -> Result<(), Errno> {
+    let fd = usize::try_from(fd).map_err(|_| Errno(libc::EBADF))?;
+    call::with_numbers(0x21d | X32, &[fd, level as usize, name as usize, 0, 0]).map(drop)
+}
+
+/// By `int 0x80` (366).
+pub fn i386_option(fd: u64, level: u32, name: u32) -> Result<(), Errno> {
+    let fd = u32::try_from(fd).map_err(|_| Errno(libc::EBADF))?;
+    entry::i386(366, [fd, level, name, 0, 0]).map(drop)
+}
+
+/// By `int 0x80` and socketcall(2) (102).
+pub fn i386_socketcall_option(fd: u64, level: u32, name: u32) -> Result<(), Errno> {
+    const SYS_SETSOCKOPT: u32 = 14;
+    let fd = u32::try_from(fd).map_err(|_| Errno(libc::EBADF))?;
+    let arguments = entry::low_page(&[fd, level, name, 0, 0])?;
+    entry::i386(102, [SYS_SETSOCKOPT, arguments, 0, 0, 0]).map(drop)
+}
+
 /// Whether an entry is there at all: tried with getpid(2), in a child since `int 0x80` without the kernel's i386 part is a
 /// fault.
 pub fn has_entry(name: &str) -> Result<(), String> {

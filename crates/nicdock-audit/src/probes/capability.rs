@@ -4,7 +4,7 @@ use crate::kernel::capability::{NAMES, Sets};
 use crate::probe::{Context, Finding, Probe};
 
 /// Those that open a way around the isolation, as `nicdock run --cap-add` refuses without `--weaken`.
-const OPENING: [&str; 22] = [
+const OPENING: [&str; 23] = [
     "SYS_ADMIN",
     "NET_ADMIN",
     "NET_RAW",
@@ -27,6 +27,7 @@ const OPENING: [&str; 22] = [
     "AUDIT_READ",
     "WAKE_ALARM",
     "BLOCK_SUSPEND",
+    "LINUX_IMMUTABLE",
 ];
 
 pub fn probes() -> Vec<Probe> {

@@ -26,7 +26,7 @@ const PLACES: [(&str, &str); 7] = [
 ///
 /// Not tried, since opening alone has effects: watchdogs (start counting), snapshot (stops suspending), serial ports (raise
 /// modem lines), tape drives (wind).
-const OTHERS: [(&str, Kind, u32, u32); 37] = [
+const OTHERS: [(&str, Kind, u32, u32); 38] = [
     ("mem", Kind::Char, 1, 1),
     ("kmem", Kind::Char, 1, 2),
     ("port", Kind::Char, 1, 4),
@@ -37,6 +37,7 @@ const OTHERS: [(&str, Kind, u32, u32); 37] = [
     ("nvram", Kind::Char, 10, 144),
     ("hwrng", Kind::Char, 10, 183),
     ("vfio", Kind::Char, 10, 196),
+    ("console", Kind::Char, 5, 1),
     ("tun", Kind::Char, 10, 200),
     ("cuse", Kind::Char, 10, 203),
     ("uinput", Kind::Char, 10, 223),

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::scene::{SCENES, Scene, folder};
 use crate::kernel::errno::Errno;
 use crate::kernel::mount;
+use crate::kernel::mountinfo;
 use crate::probe::{Context, Finding, Probe, Verdict};
 use crate::walk;
 
@@ -87,18 +88,12 @@ fn on_each(path: &str, way: Way, attempt: impl Fn(&str) -> Finding) -> Finding {
     }
 }
 
-/// The mount points below some folders, by proc_pid_mountinfo(5).
+/// The mount points below some folders.
 fn mounts_below(tops: &[&str], read_only: bool) -> Vec<String> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let point = |line: &str| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (path, options) = (*fields.get(4)?, *fields.get(5)?);
-        let is_below =
-            tops.iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/')));
-        let is_wanted = !read_only || options.split(',').any(|option| option == "ro");
-        (is_below && is_wanted).then(|| path.to_owned())
-    };
-    text.lines().filter_map(point).collect()
+    let is_below = |point: &Path| tops.iter().any(|top| point.starts_with(top) && point != Path::new(top));
+    let wanted = mountinfo::list().unwrap_or_default().into_iter();
+    let wanted = wanted.filter(|mounted| is_below(&mounted.point) && (!read_only || mounted.read_only));
+    wanted.map(|mounted| mounted.point.display().to_string()).collect()
 }
 
 /// In a mount namespace of our own.

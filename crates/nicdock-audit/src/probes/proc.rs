@@ -96,7 +96,7 @@ pub fn probes() -> Vec<Probe> {
             .into_iter()
             .map(|file| Probe::new(format!("proc.{file}"), move |_| telling(&format!("/proc/{file}")))),
     );
-    probes.push(Probe::new("proc.self.mountinfo.state", |_| state_in("/proc/self/mountinfo")));
+    probes.push(Probe::new("proc.self.mountinfo.state", state_in_mounts));
     probes.push(Probe::new("proc.self.cgroup.host", cgroup_path));
     probes
 }
@@ -148,14 +148,16 @@ fn telling_folder(path: &str) -> Finding {
     }
 }
 
-/// Where an engine keeps its state is a host's path.
-fn state_in(path: &str) -> Finding {
+/// Where an engine keeps its state is a host's path. nicdock's is known by its place, for other folders may have its name.
+fn state_in_mounts(context: &Context) -> Finding {
+    let path = "/proc/self/mountinfo";
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return Finding::of::<()>(&format!("read({path})"), Err(error.into())),
     };
-    let states = ["/nicdock/", "/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc/"];
-    let line = text.lines().find(|line| states.iter().any(|state| line.contains(state)));
+    let states = ["/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc/"];
+    let own = |line: &str| context.target.state.as_ref().is_some_and(|state| state.is_shown_by(line));
+    let line = text.lines().find(|line| own(line) || states.iter().any(|state| line.contains(state)));
     line.map_or_else(
         || Finding::closed(format!("no engine's folder in {path}")),
         |line| Finding::open(format!("{path}: {line}")),

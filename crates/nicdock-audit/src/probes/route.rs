@@ -14,12 +14,15 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_VFINFO_LIST: u16 = 22;
 const IFLA_EXT_MASK: u16 = 29;
+/// The device that a netdev is of, as a PCI function (include/uapi/linux/if_link.h, Linux 5.14).
+const IFLA_PARENT_DEV_NAME: u16 = 56;
 /// `IFLA_TARGET_NETNSID`.
 const IFLA_NETNSID: u16 = 46;
 
 pub fn probes() -> Vec<Probe> {
     let mut probes = vec![
         Probe::new("route.links", links),
+        Probe::new("route.not_own", not_own),
         Probe::new("route.interfaces", interfaces),
         Probe::new("route.vf_info", vf_info),
         Probe::new("route.addresses", addresses),
@@ -69,6 +72,30 @@ fn links(context: &Context) -> Finding {
             } else {
                 Finding::open(format!("links: {}", foreign.join(", ")))
             }
+        }
+    }
+}
+
+/// A netdev of a device is a NIC, and one that came in later is in no list of foreign names: it is on the host no more.
+fn not_own(context: &Context) -> Finding {
+    let Some(given) = &context.target.given else {
+        return Finding::not_applicable("no lease tells which NICs were given");
+    };
+    match ask(|socket| socket.dump(RTM_GETLINK, &header(0))) {
+        Err(errno) => Finding::closed(format!("list of links: {errno}")),
+        Ok(messages) => {
+            let of_devices =
+                messages.iter().filter(|message| message.kind == RTM_NEWLINK).filter_map(|message| {
+                    let attributes = attributes(&message.body, 16);
+                    Some((text_of(&attributes, IFLA_IFNAME)?, text_of(&attributes, IFLA_PARENT_DEV_NAME)?))
+                });
+            let mut others = of_devices.filter(|(name, _)| !given.contains(name));
+            others.next().map_or_else(
+                || Finding::closed(format!("{} links, none a NIC that was not given", messages.len())),
+                |(name, device)| {
+                    Finding::open(format!("{name} of {device} is here, and nicdock did not give it"))
+                },
+            )
         }
     }
 }

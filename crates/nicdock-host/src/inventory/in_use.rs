@@ -95,8 +95,6 @@ impl<'a> Signs<'a> {
         found.extend(link.and_then(|l| l.xdp).map(|program| InUse::Xdp { netdev: name(), program }));
         let master = link.and_then(|link| link.master);
         if let Some(index) = master {
-            let link = self.links.get(&netdev.ifindex);
-            found.extend(link.and_then(|l| l.xdp).map(|program| InUse::Xdp { netdev: name(), program }));
             let master = self.links.get(&index);
             found.push(InUse::Member {
                 netdev: name(),
@@ -127,4 +125,23 @@ fn read_connections(source: &dyn Source, sysfs: &Sysfs, path: &str) -> Vec<(Sock
             .warn(format!("line {line} of /{path} is not understood; established connections are not known"));
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constructed::hosts::mlx5_sriov;
+
+    #[test]
+    fn a_program_on_a_leg_of_a_bond_is_told_once() {
+        let host = crate::inventory::read(&mlx5_sriov().capture()).unwrap();
+        let netdev =
+            host.nics.iter().flat_map(|nic| &nic.netdevs).find(|netdev| netdev.name == "eno1").unwrap();
+        let leg = Link { xdp: Some(42), master: Some(1), ..Link::default() };
+        let links = ByIndex::from([(netdev.ifindex, leg)]);
+        let (connections, uppers, open) = Default::default();
+        let signs = Signs { links: &links, connections, connections_left: Cell::new(0), uppers, open };
+        let found: Vec<String> = signs.of_netdev(netdev).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["XDP program 42 is on eno1", "eno1 is a member of interface 1"]);
+    }
 }

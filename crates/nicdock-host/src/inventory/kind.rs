@@ -8,8 +8,6 @@ const VENDOR_AMAZON: u16 = 0x1d0f;
 const EFA_DEVICES: std::ops::RangeInclusive<u16> = 0xefa0..=0xefaf;
 /// `PCI_CLASS_NETWORK_INFINIBAND`, `PCI_CLASS_SERIAL_INFINIBAND` of `include/linux/pci_ids.h`.
 const INFINIBAND_CLASSES: [u32; 2] = [0x0207, 0x0c06];
-/// `ARPHRD_INFINIBAND` of `include/uapi/linux/if_arp.h`.
-const ARPHRD_INFINIBAND: u16 = 32;
 
 /// From the RDMA devices, hardware before software; without any, from the function's identity.
 pub fn of(function: Option<&PciFunction>, netdevs: &[Netdev], rdma_devices: &[RdmaDevice]) -> NicKind {
@@ -22,7 +20,7 @@ pub fn of(function: Option<&PciFunction>, netdevs: &[Netdev], rdma_devices: &[Rd
         return of_device(device);
     }
     let class = function.is_some_and(|f| INFINIBAND_CLASSES.contains(&(f.class >> 8)));
-    let ipoib = netdevs.iter().any(|netdev| netdev.link_type == ARPHRD_INFINIBAND);
+    let ipoib = netdevs.iter().any(Netdev::is_ipoib);
     if class || ipoib { NicKind::Ib } else { NicKind::Ethernet }
 }
 

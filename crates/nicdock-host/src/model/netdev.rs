@@ -82,7 +82,15 @@ pub struct Netdev {
 /// `RTPROT_KERNEL` (include/uapi/linux/rtnetlink.h).
 const PROTOCOL_KERNEL: u8 = 2;
 
+/// `ARPHRD_INFINIBAND` (include/uapi/linux/if_arp.h).
+const ARPHRD_INFINIBAND: u16 = 32;
+
 impl Netdev {
+    /// IP over InfiniBand.
+    pub fn is_ipoib(&self) -> bool {
+        self.link_type == ARPHRD_INFINIBAND
+    }
+
     /// Routes that somebody made; the kernel makes its own again with each address.
     pub fn own_routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().filter(|route| route.protocol != PROTOCOL_KERNEL)

@@ -7,6 +7,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use rdma_netlink::wire::Connection;
 use rdma_netlink::{Request, Socket};
 
+use super::processes;
+use super::tables::{self, Tables};
 use super::{Dump, OpenNode, OpenNodes, Source};
 
 // include/uapi/linux/rtnetlink.h
@@ -24,11 +26,18 @@ const NODE_DIRECTORY: &str = "/dev/infiniband/";
 
 /// This machine, in the network namespace of the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Live;
+pub struct Live {
+    tables: Tables,
+}
 
 impl Live {
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// The same, which need not look at every thread.
+    pub fn with_tables(tables: Tables) -> Self {
+        Self { tables }
     }
 }
 
@@ -63,21 +72,21 @@ impl Source for Live {
         }
     }
 
-    /// Reads `/proc/PID/fd` of every process. That one ends meanwhile is no error.
+    /// Reads every table of descriptors of every process. That one ends meanwhile is no error.
     fn open_nodes(&self) -> io::Result<OpenNodes> {
         let mut open = OpenNodes { nodes: Vec::new(), complete: true };
-        for process in fs::read_dir("/proc")? {
-            let process = process?;
-            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            match nodes_of(&process.path()) {
-                Ok(nodes) if nodes.is_empty() => {}
-                Ok(nodes) => {
-                    let command = command(&process.path());
-                    let found =
-                        nodes.into_iter().map(|node| OpenNode { pid, command: command.clone(), node });
-                    open.nodes.extend(found);
+        for pid in processes::all()? {
+            let mut nodes = BTreeSet::new();
+            for thread in self.tables.threads(pid).into_iter().flatten() {
+                match nodes_of(pid, thread) {
+                    Ok(found) => nodes.extend(found),
+                    Err(error) => open.complete &= error.kind() != io::ErrorKind::PermissionDenied,
                 }
-                Err(error) => open.complete &= error.kind() != io::ErrorKind::PermissionDenied,
+            }
+            if !nodes.is_empty() {
+                let command = processes::command(pid);
+                let found = nodes.into_iter().map(|node| OpenNode { pid, command: command.clone(), node });
+                open.nodes.extend(found);
             }
         }
         open.nodes.sort_unstable();
@@ -85,16 +94,10 @@ impl Source for Live {
     }
 }
 
-/// The nodes that the process at `/proc/PID` has open.
-fn nodes_of(process: &Path) -> io::Result<BTreeSet<String>> {
-    let targets = fs::read_dir(process.join("fd"))?.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+/// The nodes that a thread has open.
+fn nodes_of(pid: u32, thread: u32) -> io::Result<Vec<String>> {
+    let targets = tables::descriptors(pid, thread)?.filter_map(|path| fs::read_link(path).ok());
     Ok(targets.filter_map(|target| target.to_str().and_then(node_of_link)).collect())
-}
-
-/// prctl(2) `PR_SET_NAME` takes any byte.
-fn command(process: &Path) -> String {
-    let command = fs::read_to_string(process.join("comm")).unwrap_or_default();
-    command.trim_end().replace(char::is_control, "?")
 }
 
 /// The node that a descriptor's link names, if it is an RDMA one. A node removed since ends in ` (deleted)`.
@@ -121,12 +124,12 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_loopback_link() {
-        assert!(!Live.dump(Dump::Links).unwrap().is_empty());
-        assert!(Live.list("sys/class/net").unwrap().contains(&"lo".to_owned()));
+        assert!(!Live::new().dump(Dump::Links).unwrap().is_empty());
+        assert!(Live::new().list("sys/class/net").unwrap().contains(&"lo".to_owned()));
     }
 
     #[test]
     fn a_kernel_without_an_rdma_core_has_no_devices_and_no_error() {
-        assert!(Live.dump(Dump::RdmaDevices).is_ok());
+        assert!(Live::new().dump(Dump::RdmaDevices).is_ok());
     }
 }

@@ -16,15 +16,20 @@ use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets, stale,
 };
 use crate::plan::Grant;
+use crate::request::{Memlock, Netlink};
 use crate::view::Profile;
 
 /// How they are given.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Terms {
     /// What the container is shown of /sys.
     pub view: Profile,
     /// Take a container whose root can use RDMA netlink.
     pub accept_netlink: bool,
+    /// Protocols of netlink that it may use although they show more than its own.
+    pub netlink: Vec<Netlink>,
+    /// What it may lock of memory, as far as its engine was told.
+    pub memlock: Memlock,
     /// Its engine waits for nicdock before it starts the container's program: what the first process may not do now, nothing in it ever may.
     pub starts: bool,
     /// Cover what is not to be seen in /proc; only for one that [`Terms::starts`].
@@ -33,8 +38,14 @@ pub struct Terms {
 
 impl Terms {
     /// For a container whose engine waits for nicdock. With `keep_privileges` capabilities and mounts are its own affair.
-    pub fn of_start(view: Profile, accept_netlink: bool, keep_privileges: bool) -> Self {
-        Self { view, accept_netlink, starts: true, cover_proc: !keep_privileges }
+    pub fn of_start(
+        view: Profile,
+        accept_netlink: bool,
+        keep_privileges: bool,
+        netlink: Vec<Netlink>,
+        memlock: Memlock,
+    ) -> Self {
+        Self { view, accept_netlink, netlink, memlock, starts: true, cover_proc: !keep_privileges }
     }
 }
 
@@ -42,7 +53,7 @@ impl Terms {
 pub fn attach(
     target: &Target,
     grants: &[Grant],
-    terms: Terms,
+    terms: &Terms,
     ledger: &Ledger,
     lock: Lock,
 ) -> Result<Vec<String>, LaunchError> {
@@ -59,7 +70,7 @@ pub fn attach(
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        warnings.extend(left_open(target, terms.starts));
+        warnings.extend(left_open(target, terms.starts, terms.memlock));
         return Ok(warnings);
     };
     let leases = {
@@ -82,7 +93,7 @@ pub fn attach(
 fn steps(
     target: &Target,
     grants: &[Grant],
-    Terms { view, cover_proc, starts, .. }: Terms,
+    Terms { view, cover_proc, starts, netlink, .. }: &Terms,
     refuses: bool,
     journal: Journal<'_>,
     signals: &Signals,
@@ -96,15 +107,15 @@ fn steps(
     };
     // Before anything of the NIC can be reached.
     if let Some(group) = target.cgroup.unified().filter(|_| refuses) {
-        refuse::refuse(group, &format!("{generation}-sockets"), journal)?;
+        refuse::refuse(group, &format!("{generation}-sockets"), netlink, journal)?;
     }
-    aside(&[target.network.as_fd()], || {
+    aside(&[target.network.as_fd()], goes_on, || {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
         let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter(&target.network)
             .doing(|| format!("entering the network namespace of {}", target.name))?;
         // In one that runs it is its own affair.
-        if starts {
+        if *starts {
             network::set_loopback_up()?;
         }
         network::fill(&mut host, &home, &target.network, grants, journal)
@@ -119,8 +130,8 @@ fn steps(
         siblings.grants.extend_from_slice(grants);
         let freezer = freeze::file(&target.cgroup)?;
         let (process, mounts) = (target.process, target.mounts);
-        journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view })?;
-        show(&Showing { process, grants: &siblings.grants, view, freezer, cover_proc })?;
+        journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view: *view })?;
+        show(&Showing { process, grants: &siblings.grants, view: *view, freezer, cover_proc: *cover_proc })?;
     }
     goes_on()?;
     stale::check(journal)?;
@@ -183,7 +194,7 @@ fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(),
 }
 
 /// Whether a program is to refuse RDMA netlink; an error where nothing can, unless that is accepted.
-fn netlink(target: &Target, terms: Terms) -> Result<(bool, Vec<String>), LaunchError> {
+fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), LaunchError> {
     // Its seccomp does, since its start.
     if target.own.is_some() {
         return Ok((false, Vec::new()));
@@ -199,9 +210,11 @@ fn netlink(target: &Target, terms: Terms) -> Result<(bool, Vec<String>), LaunchE
     let (which, why) = if terms.starts {
         let pid = target.process.pid;
         let reading = || format!("reading the seccomp filters of process {pid}");
-        let Some(way) = filters::lets_through(pid).doing(reading)? else { return Ok((false, Vec::new())) };
+        let Some(way) = filters::lets_through(pid, &terms.netlink).doing(reading)? else {
+            return Ok((false, Vec::new()));
+        };
         (
-            format!("the seccomp profile of container {name} lets {way} make such sockets"),
+            format!("the seccomp profile of container {name} lets {way}"),
             "give it one that refuses them".to_owned(),
         )
     } else {
@@ -219,15 +232,18 @@ fn netlink(target: &Target, terms: Terms) -> Result<(bool, Vec<String>), LaunchE
     )))
 }
 
-/// What a container that nicdock has not made leaves open, in sentences. `alone`: nothing but its first process is in it yet.
-pub fn left_open(target: &Target, alone: bool) -> Vec<String> {
+/// What a container that nicdock has not made leaves open, in sentences; `memlock` is what its engine was told. `alone`: nothing but its first
+/// process is in it yet.
+pub fn left_open(target: &Target, alone: bool, memlock: Memlock) -> Vec<String> {
     if target.own.is_some() {
         return Vec::new();
     }
     let pid = target.process.pid;
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
-    openings(&read("status"), &read("limits"), user("self") != user(&pid.to_string()), alone)
+    let mut open = openings::openings(&read("status"), user("self") != user(&pid.to_string()), alone);
+    open.extend(openings::memlock(&read("limits"), memlock));
+    open
 }
 
 /// A name is a container's alone.

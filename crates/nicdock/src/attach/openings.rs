@@ -1,15 +1,16 @@
 //! What a container that nicdock has not made leaves open, by what the kernel tells of its first process.
 
 use crate::plan::capabilities;
+use crate::request::Memlock;
 
 /// What it could do beyond what a container of nicdock's own could, in sentences.
 ///
-/// `status` is `/proc/PID/status`, `limits` `/proc/PID/limits` of its first process.
+/// `status` is `/proc/PID/status` of its first process.
 ///
 /// `userns`: it has a user namespace of its own.
 ///
 /// `alone`: no other process is in it yet, and this one will execute a program.
-pub fn openings(status: &str, limits: &str, userns: bool, alone: bool) -> Vec<String> {
+pub fn openings(status: &str, userns: bool, alone: bool) -> Vec<String> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let mut warnings = Vec::new();
     let set =
@@ -26,44 +27,60 @@ pub fn openings(status: &str, limits: &str, userns: bool, alone: bool) -> Vec<St
     if field("Seccomp:") != Some("2") {
         warnings.push("its processes have no seccomp filter, and none can be added to them".to_owned());
     }
-    if let Some(locked) = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))
-        && let Some(soft) = locked.split_whitespace().next().filter(|soft| *soft != "unlimited")
-    {
-        warnings.push(format!(
-            "its RLIMIT_MEMLOCK is {soft} bytes: registering more memory fails without CAP_IPC_LOCK"
-        ));
-    }
     warnings
+}
+
+/// What of `RLIMIT_MEMLOCK` is not as it was asked for, in a sentence; `limits` is `/proc/PID/limits`.
+pub fn memlock(limits: &str, wanted: Memlock) -> Option<String> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
+    let soft = line.split_whitespace().next()?;
+    let is = soft.parse().map_or(Memlock::Unlimited, Memlock::Bytes);
+    match (is, wanted) {
+        _ if is == wanted => None,
+        (Memlock::Unlimited, Memlock::Bytes(wanted)) => {
+            Some(format!("its RLIMIT_MEMLOCK is unlimited, not {wanted} bytes"))
+        }
+        (_, Memlock::Bytes(wanted)) => Some(format!("its RLIMIT_MEMLOCK is {soft} bytes, not {wanted}")),
+        (_, Memlock::Unlimited) => Some(format!(
+            "its RLIMIT_MEMLOCK is {soft} bytes: registering more memory fails without CAP_IPC_LOCK"
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const UNLIMITED: &str = "Max locked memory         unlimited            unlimited            bytes\n";
+    const BOUNDED: &str = "Max locked memory         8388608              8388608              bytes\n";
+
     #[test]
     fn a_container_as_nicdock_makes_it_opens_nothing() {
-        let limits = "Max locked memory         unlimited            unlimited            bytes\n";
-        assert_eq!(
-            openings("CapBnd:\t0000000000000000\nSeccomp:\t2\n", limits, false, false),
-            Vec::<String>::new()
-        );
+        let status = "CapBnd:\t0000000000000000\nSeccomp:\t2\n";
+        assert_eq!(openings(status, false, false), Vec::<String>::new());
+        assert_eq!(memlock(UNLIMITED, Memlock::Unlimited), None);
     }
 
     #[test]
     fn what_a_plain_one_opens_is_told() {
-        let limits = "Max locked memory         8388608              8388608              bytes\n";
-        let told = openings("CapBnd:\t0000000000200000\nSeccomp:\t0\n", limits, false, false);
-        assert!(
-            told[0].contains("CAP_SYS_ADMIN") && told[1].contains("seccomp") && told[2].contains("8388608")
-        );
-        assert_eq!(told.len(), 3);
+        let told = openings("CapBnd:\t0000000000200000\nSeccomp:\t0\n", false, false);
+        assert!(told[0].contains("CAP_SYS_ADMIN") && told[1].contains("seccomp"));
+        assert_eq!(told.len(), 2);
+        assert!(memlock(BOUNDED, Memlock::Unlimited).unwrap().contains("8388608"));
+    }
+
+    #[test]
+    fn a_bound_of_memory_is_the_one_that_was_asked_for() {
+        assert_eq!(memlock(BOUNDED, Memlock::Bytes(8_388_608)), None);
+        assert!(memlock(BOUNDED, Memlock::Bytes(65_536)).unwrap().contains("not 65536"));
+        assert!(memlock(UNLIMITED, Memlock::Bytes(65_536)).unwrap().contains("unlimited, not 65536"));
+        assert_eq!(memlock("", Memlock::Bytes(65_536)), None);
     }
 
     #[test]
     fn what_an_ordinary_user_without_new_privileges_is_bounded_by_does_not_count() {
-        let limits = "Max locked memory         unlimited            unlimited            bytes\n";
         let status = "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapBnd:\t0000010000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
-        assert!(openings(status, limits, false, true).is_empty());
-        assert_eq!(openings(status, limits, false, false).len(), 1);
+        assert!(openings(status, false, true).is_empty());
+        assert_eq!(openings(status, false, false).len(), 1);
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use nicdock_host::source::processes;
+
 use crate::kernel::netns;
 use crate::lease::{ATTACH, Holder, Lease, ProcessId};
 use crate::phases::cgroup::{self, Cgroup};
@@ -121,14 +123,12 @@ fn first_process(pid: u32) -> io::Result<u32> {
     if wanted == namespace("self")? {
         return Ok(pid);
     }
-    let is_first = |pid: &String| {
+    let is_first = |pid: &str| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
         line.split_whitespace().last() == Some("1") && namespace(pid).is_ok_and(|found| found == wanted)
     };
-    let listed = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut processes = listed.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let first = processes.find(is_first).and_then(|pid| pid.parse().ok());
+    let first = processes::all()?.find(|pid| is_first(&pid.to_string()));
     first.ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "the first process of its namespace has ended")
     })

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::standstill::session;
+use super::standstill::{first_has_ended, session};
 use crate::kernel::membership;
 use crate::kernel::pidns::lineage;
 
@@ -90,13 +90,21 @@ impl Scope {
         self.mounts.is_some() && threads.map(|thread| thread.path().join("ns/mnt")).any(is_it)
     }
 
+    /// On version 1 a first thread that has ended is in no group, whatever the others are in (`proc_cgroup_show()`).
     fn has_group(&self, pid: u32) -> bool {
-        let list = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        membership::parse(&list).any(|group| {
-            self.groups
-                .iter()
-                .any(|(controllers, path)| controllers == group.controllers && is_below(group.path, path))
-        })
+        let is_in = |list: String| {
+            membership::parse(&list).any(|group| {
+                self.groups
+                    .iter()
+                    .any(|(controllers, path)| controllers == group.controllers && is_below(group.path, path))
+            })
+        };
+        let list = |path: PathBuf| fs::read_to_string(path.join("cgroup")).unwrap_or_default();
+        let others = || {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            threads.map(|thread| list(thread.path())).any(is_in)
+        };
+        is_in(list(format!("/proc/{pid}").into())) || first_has_ended(pid) && others()
     }
 }
 

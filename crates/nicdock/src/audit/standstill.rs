@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use nicdock_host::source::processes;
+
 use super::frozen::Frozen;
 use super::scope::Scope;
 use crate::closing::Closing;
@@ -108,18 +110,17 @@ impl Standstill {
             self.looked = Instant::now();
         }
         self.last_pid = last;
-        let mut candidates = new.map_or_else(processes, Ok)?;
+        let mut candidates = new.map_or_else(self::processes, Ok)?;
         candidates.extend(std::mem::take(&mut self.copies));
         let running: Vec<u32> = candidates.into_iter().filter(|pid| self.has_running(*pid)).collect();
         let (copies, others): (Vec<u32>, Vec<u32>) = running.into_iter().partition(|pid| is_copy(*pid));
         self.copies = copies.into_iter().collect();
         let newcomer = others.into_iter().next();
         let Some(pid) = newcomer else { return Ok(()) };
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let name = processes::command(pid);
         self.stop_all(true)?;
         Err(format!(
-            "process {pid} ({}) has come into the container meanwhile: audit it when its engine starts nothing in it",
-            name.trim()
+            "process {pid} ({name}) has come into the container meanwhile: audit it when its engine starts nothing in it"
         ))
     }
 
@@ -214,8 +215,7 @@ impl Thread {
 
 /// Every process there is.
 pub fn processes() -> Result<Vec<u32>, String> {
-    let listed = fs::read_dir("/proc").map_err(|error| format!("listing /proc: {error}"))?.flatten();
-    Ok(listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    Ok(processes::all().map_err(|error| format!("listing /proc: {error}"))?.collect())
 }
 
 fn threads(pid: u32) -> Vec<u32> {
@@ -235,9 +235,19 @@ pub fn session(pid: u32) -> Option<(u32, bool)> {
     Some((fields.get(3)?.parse().ok()?, flags & KERNEL_THREAD != 0))
 }
 
-/// Whether a process has gone, or is a zombie.
+/// Whether every thread of a process has ended.
 pub fn has_ended(pid: u32) -> bool {
-    stat(pid).is_none_or(|fields| matches!(fields.first().map(String::as_str), None | Some("Z" | "X")))
+    let others = |fields: &[String]| fields.get(17).and_then(|text| text.parse().ok()).unwrap_or(0) > 1_u32;
+    stat(pid).is_none_or(|fields| is_over(&fields) && !others(&fields))
+}
+
+/// Whether the first thread of a process has ended, be there others or not.
+pub fn first_has_ended(pid: u32) -> bool {
+    stat(pid).is_none_or(|fields| is_over(&fields))
+}
+
+fn is_over(stat: &[String]) -> bool {
+    matches!(stat.first().map(String::as_str), None | Some("Z" | "X"))
 }
 
 /// Whether a process is a copy of one on the host (fork(2)) that has executed nothing since, as lxcfs sends into a container to ask for its

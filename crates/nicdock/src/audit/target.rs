@@ -2,22 +2,23 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use nicdock_audit::Target;
-use nicdock_audit::target::{Node, Things};
+use nicdock_audit::target::{Folder, Node, Things};
 use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
-use nicdock_host::source::Live;
 
 use super::Own;
 use crate::cli::host::remember;
-use crate::lease::Ledger;
+use crate::kernel::{mountinfo, tables};
+use crate::lease::{Ledger, STATE};
 use crate::phases::devices::given_nodes;
 use crate::plan::NetdevGrant;
 
 /// For a container. To be called in the host's network namespace.
 pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
-    let mut host = inventory::read(&Live::new())?;
+    let mut host = inventory::read(&tables::live())?;
     remember(&mut host, &Ledger::of_machine().read()?);
     let mut foreign = things(&host);
     foreign.netdevs.extend(interfaces());
@@ -53,7 +54,27 @@ pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
         RdmaNetnsMode::Shared => "shared".to_owned(),
         RdmaNetnsMode::Exclusive => "exclusive".to_owned(),
     });
-    Ok(Target { schema: 1, foreign, own, rdma_netns, ..Target::default() })
+    let state = place(Path::new(STATE));
+    let given = || {
+        container.grants.iter().flat_map(|grant| &grant.netdevs).map(|netdev| netdev.name.clone()).collect()
+    };
+    let given = (!container.grants.is_empty()).then(given);
+    Ok(Target { schema: 1, foreign, own, rdma_netns, given, state, ..Target::default() })
+}
+
+/// Where a folder is on its file system, by the mount that shows it here.
+fn place(folder: &Path) -> Option<Folder> {
+    let folder = fs::canonicalize(folder).ok()?;
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    // Of several on one point the last is seen.
+    let mounted = mountinfo::parse(&mounts).filter(|mounted| folder.starts_with(&mounted.point)).reduce(
+        |best, other| {
+            let deeper = other.point.components().count() >= best.point.components().count();
+            if deeper { other } else { best }
+        },
+    )?;
+    let root = mounted.root.join(folder.strip_prefix(&mounted.point).ok()?);
+    Some(Folder { device: mounted.device, root: root.to_str()?.trim_end_matches('/').to_owned() })
 }
 
 fn things(host: &Host) -> Things {
@@ -117,6 +138,13 @@ fn names(folder: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_found_on_its_file_system() {
+        let proc = place(Path::new("/proc/sys/net")).unwrap();
+        assert!(proc.root.ends_with("/net") && proc.device.contains(':'), "{proc:?}");
+        assert_eq!(place(Path::new("/nowhere/at/all")), None);
+    }
 
     #[test]
     fn an_address_is_looked_for_as_a_gid_too() {

@@ -4,11 +4,12 @@ use super::Failure;
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
+use super::terms::NetlinkOptions;
 use crate::attach::{self, Target, TargetError, Terms};
 use crate::lease::{Lease, Ledger};
 use crate::phases::{filters, sockets, soft_roce};
 use crate::plan::{self, Facts, Grant};
-use crate::request::{Memlock, NetdevMode, NicRequest};
+use crate::request::{Memlock, NetdevMode, Netlink, NicRequest};
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -35,6 +36,8 @@ pub struct Options {
     /// Give it to a container whose root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
     #[arg(long)]
     accept_netlink: bool,
+    #[command(flatten)]
+    netlink: NetlinkOptions,
 }
 
 pub fn view(text: &str) -> Result<Profile, String> {
@@ -58,10 +61,12 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
     let terms = Terms {
         view: options.view,
         accept_netlink: options.accept_netlink,
+        netlink: options.netlink.allowed.clone(),
+        memlock: Memlock::Unlimited,
         starts: false,
         cover_proc: false,
     };
-    let (target, grants) = give(who, &options.nics.request(), terms, |_| Ok(()))?;
+    let (target, grants) = give(who, &[options.nics.request()], &terms, |_| Ok(()))?;
     for grant in &grants {
         answer(&format!(
             "container {} (process {}) has {}\n",
@@ -71,11 +76,11 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Gives the NICs to a container, if `condition` holds for it; tells what is left open.
+/// Gives the NICs to a container, all or none, if `condition` holds for it; tells what is left open.
 pub fn give(
     who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
-    wanted: &NicRequest,
-    terms: Terms,
+    wanted: &[NicRequest],
+    terms: &Terms,
     condition: impl FnOnce(&Target) -> Result<(), Failure>,
 ) -> Result<(Target, Vec<Grant>), Failure> {
     let ledger = Ledger::of_machine();
@@ -94,10 +99,14 @@ pub fn give(
     Ok((target, grants))
 }
 
-/// What a container would be given now, and warnings; an error tells why it cannot be.
-pub fn choose(known: &Known, wanted: &NicRequest, name: &str) -> Result<(Vec<Grant>, Vec<String>), Failure> {
-    let moves = wanted.netdev == NetdevMode::Move;
-    let facts = Facts {
+/// What a container would be given now, and warnings; an error tells why it cannot be. No NIC is chosen for two wishes.
+pub fn choose(
+    known: &Known,
+    wanted: &[NicRequest],
+    name: &str,
+) -> Result<(Vec<Grant>, Vec<String>), Failure> {
+    let moves = wanted.iter().any(|one| one.netdev == NetdevMode::Move);
+    let mut facts = Facts {
         socket_hook: sockets::are_hooked(),
         held: known.held(),
         running: known.running(),
@@ -105,23 +114,24 @@ pub fn choose(known: &Known, wanted: &NicRequest, name: &str) -> Result<(Vec<Gra
         fresh_name: name.to_owned(),
     };
     let mut warnings = known.host.warnings.clone();
-    let grants = plan::taken(&known.host, &facts, wanted, &mut warnings)?;
+    let mut grants = Vec::new();
+    for one in wanted {
+        let more = plan::taken(&known.host, &facts, one, &mut warnings)?;
+        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), name.to_owned())));
+        grants.extend(more);
+    }
     Ok((grants, warnings))
 }
 
 /// What a container whose program has not started leaves open, although its engine was told to close it, in sentences.
-pub fn still_open(target: &Target, memlock: Memlock) -> Result<Vec<String>, Failure> {
-    let mut open = attach::left_open(target, true);
-    open.retain(|line| memlock == Memlock::Unlimited || !line.contains("RLIMIT_MEMLOCK"));
-    open.extend(open_sockets(target)?);
+pub fn still_open(target: &Target, memlock: Memlock, netlink: &[Netlink]) -> Result<Vec<String>, Failure> {
+    let mut open = attach::left_open(target, true, memlock);
+    open.extend(open_sockets(target, netlink)?);
     Ok(open)
 }
 
 /// The part of it that is never the container's own affair.
-pub fn open_sockets(target: &Target) -> Result<Vec<String>, Failure> {
-    let way = filters::lets_through(target.process.pid)?;
-    Ok(way
-        .map(|way| format!("its seccomp profile lets {way} make sockets of RDMA netlink"))
-        .into_iter()
-        .collect())
+pub fn open_sockets(target: &Target, netlink: &[Netlink]) -> Result<Vec<String>, Failure> {
+    let way = filters::lets_through(target.process.pid, netlink)?;
+    Ok(way.map(|way| format!("its seccomp profile lets {way}")).into_iter().collect())
 }

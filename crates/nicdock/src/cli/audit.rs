@@ -11,7 +11,8 @@ use crate::audit::{self, Audit, AuditError, Own};
 use crate::lease::{Lease, Ledger};
 use crate::phases::devices::present;
 use crate::plan::Plan;
-use crate::say::{answer, notice};
+use crate::say::{answer, answer_styled, notice};
+use crate::umask::with_callers;
 use nicdock_audit::report::{Report, junit, text};
 
 /// Seconds for which a container may stand still.
@@ -34,7 +35,7 @@ pub struct Options {
     /// Also write the result as JUnit's XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Only probes whose name has this in it
+    /// Only probes whose name has this in it, or one of a list with commas
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Let the container run on after so many seconds, whether or not the audit has ended
@@ -66,7 +67,8 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     program.tell_bytes(&serde_json::to_vec(&target)?)?;
     // Made before anything is tried, so that a wrong path is told at once.
     let file = options.junit.as_ref().map(|path| {
-        File::create(path).map(OwnedFd::from).map_err(|error| format!("{}: {error}", path.display()))
+        let file = with_callers(|| File::create(path));
+        file.map(OwnedFd::from).map_err(|error| format!("{}: {error}", path.display()))
     });
     let file = file.transpose()?;
     let mut more = Vec::new();
@@ -94,7 +96,7 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     if options.json {
         answer(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else if failure.is_none() {
-        answer(&text(&report, std::io::stdout().is_terminal()))?;
+        answer_styled(&text(&report, std::io::stdout().is_terminal()))?;
     }
     failure.map_or(Ok(report.exit_status()), |error| Err(error.into()))
 }

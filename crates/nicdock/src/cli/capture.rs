@@ -5,10 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use nicdock_host::capture::Capture;
-use nicdock_host::source::Live;
 
 use super::Failure;
+use crate::kernel::tables;
 use crate::say::{answer, notice};
+use crate::umask::with_callers;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -24,7 +25,7 @@ pub struct Options {
 }
 
 pub fn capture(options: &Options) -> Result<u8, Failure> {
-    let mut capture = Capture::of(Live::new())?;
+    let mut capture = Capture::of(tables::live())?;
     if options.redact {
         capture = capture.redacted();
     }
@@ -58,7 +59,7 @@ fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
 fn to_file(path: &Path, bytes: &[u8], force: bool) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(!force).create(true).truncate(force);
-    let mut file = options.open(path).map_err(|error| match error.kind() {
+    let mut file = with_callers(|| options.open(path)).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             format!("{} is there already: --force overwrites it, -o names another", path.display())
         }

@@ -6,9 +6,9 @@ use std::path::Path;
 use nicdock_host::capture::Capture;
 use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic};
-use nicdock_host::source::Live;
 
 use super::Failure;
+use crate::kernel::tables;
 use crate::lease::{self, Lease, Ledger};
 use crate::phases::movable;
 use crate::plan::Grant;
@@ -26,7 +26,7 @@ impl Known {
             return Ok(Self { host: inventory::read(&Capture::open(path)?)?, leases: Vec::new() });
         }
         let leases = Ledger::of_machine().read()?;
-        let mut host = inventory::read(&Live::new())?;
+        let mut host = inventory::read(&tables::live())?;
         movable::try_all(&mut host).map_err(|e| format!("trying which RDMA devices can be moved: {e}"))?;
         remember(&mut host, &leases);
         Ok(Self { host, leases })

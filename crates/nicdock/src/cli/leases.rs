@@ -7,7 +7,7 @@ use crate::say::answer;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "States: starting, held, returning; abandoned (its nicdock was killed: the next command gives it back);\ndraining (it is back, and a process outside can still reach it); quarantined (it is back, and not as it was).\nWhat to do in each: docs/recovery.md.\n\nExamples:\n  nicdock leases\n  nicdock leases --json | jq '.leases[] | select(.state == \"draining\")'\n\nExit status: 0; 1 if a lease cannot be read (nicdock reconcile repairs)."
+    after_help = "States: starting, held, returning; abandoned (its nicdock has ended: the next command gives it back);\nstuck (it should be back, and somebody keeps it, or a part of it, away; every command tries again);\ndraining (it is back, and a process outside can still reach it); quarantined (it is back, and not as it was).\nWhat to do in each: docs/recovery.md.\n\nExamples:\n  nicdock leases\n  nicdock leases --json | jq '.leases[] | select(.state == \"draining\")'\n\nExit status: 0; 1 if a lease cannot be read (nicdock reconcile repairs)."
 )]
 pub struct Options {
     /// Machine-readable output

@@ -8,13 +8,13 @@ use super::Failure;
 use super::attach::give;
 use super::host::Known;
 use super::nics::NicOptions;
-use super::terms::TermOptions;
+use super::terms::{NetlinkOptions, TermOptions};
 use crate::attach::{Target, Terms};
 use crate::launch;
 use crate::lease::Ledger;
 use crate::libvirt::{self, Fresh, Said, Virsh, Wish};
 use crate::plan;
-use crate::request::NicRequest;
+use crate::request::{Memlock, Netlink, NicRequest};
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -82,6 +82,8 @@ enum Command {
         /// Give it although the domain's root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
         #[arg(long)]
         accept_netlink: bool,
+        #[command(flatten)]
+        netlink: NetlinkOptions,
     },
     /// Take its NICs from a domain that runs on
     Detach {
@@ -120,20 +122,29 @@ struct How {
 
 /// What a domain says of its NICs.
 fn wish(terms: &TermOptions, nics: Vec<NicRequest>) -> Wish {
-    let TermOptions { memlock, view, keep_privileges } = *terms;
-    if keep_privileges {
+    let TermOptions { memlock, view, keep_privileges, netlink } = terms;
+    if *keep_privileges {
         notice(
             "warning: with libvirt's own capabilities root in the container can mount a fresh /sys over what it is shown, change the NIC's MAC \
              address and open the host's files by handle",
         );
     }
-    Wish { nics, memlock, view, keep_privileges }
+    let (memlock, view, keep_privileges, netlink) =
+        (*memlock, *view, *keep_privileges, netlink.allowed.clone());
+    Wish { nics, memlock, view, keep_privileges, netlink }
 }
 
 impl How {
     /// One element for each selector; addresses and a name are one NIC's.
     fn wish(&self) -> Result<Wish, Failure> {
-        let request = self.nics.request();
+        let request = self.nics.request_within(libvirt::LINK_TIMEOUT);
+        if request.link_timeout.is_some_and(|seconds| seconds > libvirt::LINK_TIMEOUT) {
+            return Err(format!(
+                "--link-timeout is at most {} in a domain of libvirt's: libvirtd answers nobody meanwhile, and virsh gives up after 30",
+                libvirt::LINK_TIMEOUT
+            )
+            .into());
+        }
         let several = request.selectors.len() > 1;
         if several && (!request.addresses.is_empty() || request.netdev_name.is_some()) {
             return Err(
@@ -185,9 +196,9 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             }
             define(&virsh, domain, &adopted.wish, &adopted.xml, *dry_run)?;
         }
-        Command::Attach { domain, nics, accept_netlink } => {
+        Command::Attach { domain, nics, accept_netlink, netlink } => {
             root("attach")?;
-            attach(&virsh, domain, &nics.request(), *accept_netlink)?;
+            attach(&virsh, domain, &nics.request(), *accept_netlink, netlink.allowed.clone())?;
         }
         Command::Detach { domain, wait, force } => {
             root("detach")?;
@@ -262,11 +273,18 @@ fn first_process(virsh: &Virsh, domain: &str) -> Result<(u32, String), Failure> 
     ))
 }
 
-fn attach(virsh: &Virsh, domain: &str, wanted: &NicRequest, accept_netlink: bool) -> Result<(), Failure> {
+fn attach(
+    virsh: &Virsh,
+    domain: &str,
+    wanted: &NicRequest,
+    accept_netlink: bool,
+    netlink: Vec<Netlink>,
+) -> Result<(), Failure> {
     let (pid, name) = first_process(virsh, domain)?;
-    let terms = Terms { view: Profile::Nic, accept_netlink, starts: false, cover_proc: false };
+    let (view, memlock) = (Profile::Nic, Memlock::Unlimited);
+    let terms = Terms { view, accept_netlink, netlink, memlock, starts: false, cover_proc: false };
     let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
-    let (_, grants) = give(who, wanted, terms, |_| Ok(()))?;
+    let (_, grants) = give(who, std::slice::from_ref(wanted), &terms, |_| Ok(()))?;
     let lines: Vec<String> =
         grants.iter().map(|grant| format!("domain {name} (process {pid}) has {}", grant.nic.name)).collect();
     say(&lines)

@@ -8,14 +8,14 @@ use super::attach::{choose, give, still_open};
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
-use super::terms::TermOptions;
+use super::terms::{NetlinkOptions, TermOptions};
 use crate::attach::{Target, Terms};
 use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
 use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
 use crate::phases::filters;
 use crate::plan;
-use crate::request::Memlock;
+use crate::request::{Memlock, Netlink};
 use crate::say::{answer, notice};
 use crate::view::Profile;
 
@@ -46,6 +46,8 @@ enum Command {
         /// Allow what makes namespaces and mounts
         #[arg(long)]
         keep_privileges: bool,
+        #[command(flatten)]
+        netlink: NetlinkOptions,
     },
     /// Give a container NICs from its next start on, instead of those of an earlier install
     Install {
@@ -105,8 +107,8 @@ enum Hook {
 pub fn lxc(options: &Options) -> Result<u8, Failure> {
     match &options.command {
         Command::Config { how, seccomp } => answer(&fragment(how, seccomp.as_deref())?)?,
-        Command::Seccomp { merge, keep_privileges } => {
-            answer(&merged(merge.as_deref(), *keep_privileges)?)?;
+        Command::Seccomp { merge, keep_privileges, netlink } => {
+            answer(&merged(merge.as_deref(), *keep_privileges, &netlink.allowed)?)?;
         }
         Command::Install { which, how } => install(which, how)?,
         Command::Remove { which } => {
@@ -154,15 +156,16 @@ impl How {
     /// The options as words of a command line.
     fn words(&self) -> Vec<String> {
         let mut words = self.nics.words();
-        let TermOptions { memlock, view, keep_privileges } = self.terms;
+        let TermOptions { memlock, view, keep_privileges, netlink } = &self.terms;
+        words.extend(netlink.words());
         if let Memlock::Bytes(bytes) = memlock {
             words.extend(["--memlock".to_owned(), bytes.to_string()]);
         }
-        if view == Profile::Off {
+        if *view == Profile::Off {
             words.extend(["--view", "off"].map(str::to_owned));
         }
         for (given, name) in
-            [(keep_privileges, "--keep-privileges"), (self.accept_netlink, "--accept-netlink")]
+            [(*keep_privileges, "--keep-privileges"), (self.accept_netlink, "--accept-netlink")]
         {
             words.extend(given.then(|| name.to_owned()));
         }
@@ -170,13 +173,14 @@ impl How {
     }
 
     fn terms(&self) -> Terms {
-        Terms::of_start(self.terms.view, self.accept_netlink, self.terms.keep_privileges)
+        let TermOptions { memlock, view, keep_privileges, netlink } = &self.terms;
+        Terms::of_start(*view, self.accept_netlink, *keep_privileges, netlink.allowed.clone(), *memlock)
     }
 }
 
 /// Ours, with what `theirs` refuses refused.
-fn merged(theirs: Option<&Path>, keep_privileges: bool) -> Result<String, Failure> {
-    let ours = policy(keep_privileges);
+fn merged(theirs: Option<&Path>, keep_privileges: bool, netlink: &[Netlink]) -> Result<String, Failure> {
+    let ours = policy(keep_privileges, netlink);
     let Some(path) = theirs else { return Ok(ours) };
     let failed = |reason: &dyn std::fmt::Display| format!("seccomp policy {}: {reason}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
@@ -187,7 +191,8 @@ fn install(which: &Which, how: &How) -> Result<(), Failure> {
     let container = open(which)?;
     // What it includes itself is looked at, not what an earlier call put there.
     container.remove()?;
-    let policy = merged(container.own_policy()?.as_deref(), how.terms.keep_privileges)?;
+    let policy =
+        merged(container.own_policy()?.as_deref(), how.terms.keep_privileges, &how.terms.netlink.allowed)?;
     container.install(&fragment(how, Some(&container.policy()))?, &policy)?;
     let name = &which.name;
     let nics: Vec<String> = how.nics.request().selectors.iter().map(ToString::to_string).collect();
@@ -222,14 +227,14 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
         Hook::PreStart { how, lxc: _ } => {
             let ledger = Ledger::of_machine();
             reconcile::give_back_stale(&ledger)?;
-            choose(&Known::read(None)?, &how.nics.request(), &name)?;
+            choose(&Known::read(None)?, &[how.nics.request()], &name)?;
             Ok(0)
         }
         Hook::StartHost { how, lxc: _ } => {
             let pid = std::env::var("LXC_PID").ok().and_then(|text| text.parse().ok());
             let pid = pid.ok_or("LXC_PID is not set: LXC calls this, nobody else")?;
             let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
-            give(who, &how.nics.request(), how.terms(), |target| as_promised(target, how))?;
+            give(who, &[how.nics.request()], &how.terms(), |target| as_promised(target, how))?;
             Ok(0)
         }
         // The NIC of a container that runs by now under the same name is not touched: its first process lives.
@@ -260,7 +265,7 @@ fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
         return Ok(());
     }
     kept?;
-    let open = still_open(target, how.terms.memlock)?;
+    let open = still_open(target, how.terms.memlock, &how.terms.netlink.allowed)?;
     if open.is_empty() {
         return Ok(());
     }

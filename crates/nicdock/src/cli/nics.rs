@@ -1,6 +1,6 @@
 //! The options that say which NICs are given, and how: to a container that is started, and to one that runs.
 
-use crate::request::{AddressWithPrefix, NetdevMode, NicRequest, Selector};
+use crate::request::{AddressWithPrefix, LINK_TIMEOUT, NetdevMode, NicRequest, Selector};
 
 #[derive(clap::Args)]
 pub struct NicOptions {
@@ -25,6 +25,13 @@ pub struct NicOptions {
     /// Also give the rdma_cm node (connections by IP address); needs the netdev inside
     #[arg(long)]
     rdma_cm: bool,
+    /// How long its link may take to be there inside (carrier, RDMA port ACTIVE) before the program starts (30; in a domain of libvirt's 20).
+    /// When the time is up, the NIC goes back and nothing is started
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_link_wait")]
+    link_timeout: Option<u32>,
+    /// Start at once, whether the link is there or not
+    #[arg(long)]
+    no_link_wait: bool,
 }
 
 impl NicOptions {
@@ -38,12 +45,23 @@ impl NicOptions {
         if self.netdev == NetdevMode::Keep {
             say("--netdev", "keep".to_owned());
         }
-        let flags = [(self.take_in_use, "--take-in-use"), (self.umad, "--umad"), (self.rdma_cm, "--rdma-cm")];
+        self.link_timeout.iter().for_each(|seconds| say("--link-timeout", seconds.to_string()));
+        let flags = [
+            (self.take_in_use, "--take-in-use"),
+            (self.umad, "--umad"),
+            (self.rdma_cm, "--rdma-cm"),
+            (self.no_link_wait, "--no-link-wait"),
+        ];
         words.extend(flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name.to_owned()));
         words
     }
 
     pub fn request(&self) -> NicRequest {
+        self.request_within(LINK_TIMEOUT)
+    }
+
+    /// With so many seconds for the link, unless the user says how many.
+    pub fn request_within(&self, link_timeout: u32) -> NicRequest {
         NicRequest {
             selectors: self.selectors.clone(),
             addresses: self.addresses.clone(),
@@ -52,6 +70,7 @@ impl NicOptions {
             take_in_use: self.take_in_use,
             umad: self.umad,
             rdma_cm: self.rdma_cm,
+            link_timeout: (!self.no_link_wait).then(|| self.link_timeout.unwrap_or(link_timeout)),
         }
     }
 }

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::host::Known;
 use super::request::RequestOptions;
-use crate::launch::Opened;
+use crate::launch::{self, Opened};
 use crate::phases::{sockets, soft_roce};
 use crate::plan::{self, Facts, Plan};
 use crate::request::{NetdevMode, Request, Root};
 use crate::say::answer;
 
 #[derive(clap::Args)]
+#[command(
+    // Whoever asks about a NIC has no program yet.
+    mut_group("RootOptions", |group| group.required(false)),
+    after_help = "Without a root and a program, what is to do for the NICs alone.\n\nExamples:\n  nicdock plan --nic rxe1\n  nicdock plan --nic kind=roce,numa=0 --rootfs /images/mpi --json -- ./app\n  nicdock plan --nic usnic_0 --host host.tar.gz\n\nExit status: 0; 125 if there is no plan; 2 for a wrong command line."
+)]
 pub struct Options {
     #[command(flatten)]
     request: RequestOptions,
@@ -43,7 +48,10 @@ impl Ready {
     pub fn of(options: &RequestOptions, is_captured: bool) -> Result<Self, Failure> {
         let mut request = options.request();
         let elsewhere = is_captured && !matches!(request.root, Root::Bundle(_));
-        let (opened, notes) = if elsewhere { Default::default() } else { Opened::of(&mut request)? };
+        let (opened, mut notes) = if elsewhere { Default::default() } else { Opened::of(&mut request)? };
+        if !is_captured {
+            notes.extend(launch::hidden_program(&request));
+        }
         Ok(Self { request, opened, notes })
     }
 }
@@ -73,7 +81,10 @@ pub fn make(ready: &Ready, capture: Option<&Path>) -> Result<Plan, Failure> {
 /// The plan for people.
 pub fn text(plan: &Plan) -> String {
     use std::fmt::Write;
-    let mut text = format!("container {}\n", plan.name);
+    let mut text = match plan.container.root {
+        Root::Unnamed => "NICs alone: no root is named, and so no program\n".to_owned(),
+        _ => format!("container {}\n", plan.name),
+    };
     for nic in &plan.container.nics {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         let list = |values: &[String]| if values.is_empty() { "none".to_owned() } else { values.join(", ") };

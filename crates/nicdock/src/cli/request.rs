@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::nics::NicOptions;
+use super::terms::NetlinkOptions;
 use crate::audit;
+use crate::request::limits::{self, Limits, Processes, Size};
 use crate::request::{Family, Memlock, RdmaLimits, Request, Root, User, Volume};
 use crate::view::Profile;
 
@@ -21,7 +23,7 @@ pub struct RequestOptions {
     root: RootOptions,
     /// Also show what the bundle binds from outside of it, read-only. Look at its config.json first: it can name any file of the host, and
     /// read-only does not stop a program from connecting to a daemon's socket or writing to a pipe there
-    #[arg(long, conflicts_with_all = ["rootfs", "host_root"])]
+    #[arg(long, requires = "bundle", conflicts_with_all = ["rootfs", "host_root"])]
     bundle_binds: bool,
     /// RLIMIT_MEMLOCK: 'unlimited' or a size like 64M
     #[arg(long, default_value = "unlimited", value_name = "SIZE")]
@@ -39,7 +41,7 @@ pub struct RequestOptions {
     /// Working directory
     #[arg(short = 'w', long, value_name = "DIR", value_parser = absolute)]
     workdir: Option<String>,
-    /// Give the program a terminal
+    /// Give the program a terminal of its own, as an interactive one needs. It never has yours: without -t, pipes lead there
     #[arg(short = 't', long)]
     terminal: bool,
     /// Add a capability, as podman's --cap-add
@@ -57,6 +59,8 @@ pub struct RequestOptions {
     /// Allow sockets of one more address family, like vsock (may be repeated); the plan says what it reaches
     #[arg(long = "allow-family", value_name = "NAME")]
     families: Vec<Family>,
+    #[command(flatten)]
+    netlink: NetlinkOptions,
     /// Give the container a user namespace of its own: same user numbers, but capabilities that count inside only
     #[arg(long)]
     userns: bool,
@@ -66,6 +70,16 @@ pub struct RequestOptions {
     /// How many protection domains, queue pairs and the like of its RDMA devices (rdma cgroup, hca_object)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=0x7fff_ffff))]
     hca_objects: Option<u32>,
+    /// How many processes and threads the container may have (cgroup controller pids), or 'unlimited'. Left out, 2048 where the host has the
+    /// controller
+    #[arg(long, value_name = "N")]
+    pids_limit: Option<Processes>,
+    /// How much memory, with swap and with its files in memory (cgroup controller memory): a size like 8G. No limit unless told
+    #[arg(long, value_name = "SIZE", value_parser = limits::memory)]
+    memory: Option<Size>,
+    /// Size of /dev/shm, like 1G, which MPI, UCX and NCCL fill. Half of the host's memory unless told
+    #[arg(long, value_name = "SIZE", value_parser = limits::shm)]
+    shm_size: Option<Size>,
     /// Instead of a program run the audit (see nicdock audit); CMD are its options, like --json
     #[arg(long)]
     pub audit: bool,
@@ -80,7 +94,7 @@ struct RootOptions {
     /// Directory with a root file system
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
-    /// The host's own file system, read-only under a writable layer in memory
+    /// The host's own file system, read-only under a writable layer in memory; /tmp and /run are the container's own, empty
     #[arg(long)]
     host_root: bool,
     /// OCI bundle: its root, process and binds, all from inside of it and over no symbolic link
@@ -93,7 +107,8 @@ impl RequestOptions {
         let root = match (&self.root.rootfs, &self.root.bundle) {
             (Some(path), _) => Root::Directory(path.clone()),
             (None, Some(path)) => Root::Bundle(path.clone()),
-            (None, None) => Root::Host,
+            (None, None) if self.root.host_root => Root::Host,
+            (None, None) => Root::Unnamed,
         };
         Request {
             nics: self.nics.request(),
@@ -112,8 +127,10 @@ impl RequestOptions {
             view: self.view,
             registers: self.registers,
             families: self.families.clone(),
+            netlink: self.netlink.allowed.clone(),
             userns: self.userns,
             rdma_limits: RdmaLimits { handles: self.hca_handles, objects: self.hca_objects },
+            limits: Limits { processes: self.pids_limit, memory: self.memory, shm: self.shm_size },
             command: if self.audit { audit::arguments(&self.command) } else { self.command.clone() },
         }
     }

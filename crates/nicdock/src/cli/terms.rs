@@ -1,7 +1,7 @@
 //! On which terms a container has its NICs that an engine starts: options.
 
 use super::attach::view;
-use crate::request::Memlock;
+use crate::request::{Memlock, Netlink};
 use crate::view::Profile;
 
 #[derive(clap::Args)]
@@ -15,4 +15,22 @@ pub struct TermOptions {
     /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
     #[arg(long)]
     pub keep_privileges: bool,
+    #[command(flatten)]
+    pub netlink: NetlinkOptions,
+}
+
+/// Of netlink.
+#[derive(clap::Args)]
+pub struct NetlinkOptions {
+    /// Allow one more protocol of netlink: generic. systemd-networkd, NetworkManager, wg, iw, devlink, ipvsadm and smcd need it, ethtool
+    /// does without; RDMA programs do not need it. By it a container can list every RDMA device of the host where the kernel has SMC
+    #[arg(long = "allow-netlink", value_name = "PROTOCOL")]
+    pub allowed: Vec<Netlink>,
+}
+
+impl NetlinkOptions {
+    /// As words of a command line.
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        self.allowed.iter().flat_map(|protocol| ["--allow-netlink", protocol.name()]).map(str::to_owned)
+    }
 }

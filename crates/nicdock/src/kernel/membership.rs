@@ -11,11 +11,13 @@ pub struct Membership<'a> {
     pub path: &'a str,
 }
 
-/// Every membership of a list; lines that are none are passed over.
+/// Every membership of a list; lines that are none are passed over, and so are groups above the caller's cgroup namespace, which the kernel
+/// writes as `/..` (`cgroup_path_ns()`) and no path below a mount leads to.
 pub fn parse(list: &str) -> impl Iterator<Item = Membership<'_>> {
     list.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
-        Some(Membership { controllers: fields.next()?, path: fields.next()? })
+        let found = Membership { controllers: fields.next()?, path: fields.next()? };
+        (!found.path.split('/').any(|part| part == "..")).then_some(found)
     })
 }
 
@@ -45,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_path_may_have_colons_and_commas() {
-        let found: Vec<_> = parse("3:cpu,cpuacct:/a:b,c\n0::/\nnonsense\n").collect();
+        let found: Vec<_> = parse("3:cpu,cpuacct:/a:b,c\n2:rdma:/../a\n0::/\nnonsense\n").collect();
         assert_eq!(found.len(), 2);
         assert!(found[0].has("cpuacct") && !found[0].is_unified() && !found[0].is_root());
         assert_eq!(found[0].below(Path::new("/x")), Path::new("/x/a:b,c"));

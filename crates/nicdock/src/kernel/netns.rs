@@ -1,16 +1,19 @@
 //! Network namespaces, held by descriptors only: a mount would keep the kernel from giving a NIC back.
 #![allow(unsafe_code)]
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+mod keeper;
+
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-use super::mountinfo;
+use super::{child, mount};
+
+pub use keeper::{Keepers, find, with_unread_descriptors};
 
 /// A handle on the caller's network namespace.
 pub fn current() -> io::Result<OwnedFd> {
@@ -25,7 +28,8 @@ pub fn of_process(pid: u32) -> io::Result<OwnedFd> {
 /// A handle on the network namespace that process `pid` has open as descriptor `fd`. That it is one shows when it is
 /// entered.
 pub fn of_descriptor(pid: u32, fd: i32) -> io::Result<OwnedFd> {
-    Ok(File::open(format!("/proc/{pid}/fd/{fd}"))?.into())
+    let path = mount::open_host_path(Path::new(&format!("/proc/{pid}/fd/{fd}")))?;
+    behind(&path, inode(&path)?)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// The number by which a namespace is known as long as it lives (`/proc/PID/ns/net`, namespaces(7)); a later one may get it again.
@@ -33,36 +37,14 @@ pub fn inode(handle: impl AsFd) -> io::Result<u64> {
     Ok(rustix::fs::fstat(handle)?.st_ino)
 }
 
-/// A handle on the network namespace with this number, should a thread, a descriptor or a mount of any process keep it.
-pub fn find(inode: u64) -> io::Result<Option<OwnedFd>> {
-    let link = format!("net:[{inode}]");
-    let is_it = |path: &Path| fs::read_link(path).is_ok_and(|target| target.as_os_str() == link.as_str());
-    let listed = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut seen = BTreeSet::new();
-    for process in listed("/proc".into()).filter(|path| path.join("ns").exists()) {
-        let threads = listed(process.join("task")).map(|thread| thread.join("ns/net"));
-        let kept = threads.chain(listed(process.join("fd"))).find(|path| is_it(path));
-        if let Some(handle) = kept.and_then(|path| File::open(path).ok()) {
-            return Ok(Some(handle.into()));
-        }
-        // Processes of one mount namespace have the same mounts.
-        if !fs::read_link(process.join("ns/mnt")).is_ok_and(|namespace| seen.insert(namespace)) {
-            continue;
-        }
-        let mounts = fs::read(process.join("mountinfo")).unwrap_or_default();
-        let mounted = mountinfo::parse(&mounts)
-            .find(|mounted| mounted.kind == "nsfs" && mounted.root.as_os_str() == link.as_str());
-        if let Some(mounted) = mounted {
-            // The way to it is the container's: no link is followed out of its root.
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let root = rustix::fs::open(process.join("root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            let handle = super::mount::open_inside(&root, &mounted.point.to_string_lossy(), flags)?;
-            if self::inode(&handle)? == inode {
-                return Ok(Some(handle));
-            }
-        }
+/// A handle on the network namespace with this number, if that is what `path` leads to, a descriptor of the kind that opens nothing
+/// (`O_PATH`): whoever owns the name that it was opened by cannot make this wait.
+fn behind(path: &OwnedFd, number: u64) -> io::Result<Option<OwnedFd>> {
+    if rustix::fs::fstatfs(path)?.f_type != libc::NSFS_MAGIC || inode(path)? != number {
+        return Ok(None);
     }
-    Ok(None)
+    let handle = rustix::fs::open(child::proc_path(path), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(Some(handle))
 }
 
 /// Puts the caller into a new, empty network namespace (unshare(2), `CLONE_NEWNET`).

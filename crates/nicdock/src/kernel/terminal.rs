@@ -1,9 +1,12 @@
 //! The caller's terminal while a container has one of its own.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+
+use super::passing;
 
 /// The terminal in raw mode; the old settings come back when this is dropped.
 pub struct RawMode {
@@ -32,18 +35,8 @@ pub fn copy_size(terminal: impl AsFd) -> io::Result<()> {
     Ok(tcsetwinsize(terminal, tcgetwinsize(io::stdin().as_fd())?)?)
 }
 
-/// Takes the container's terminal, which libcontainer sends as a descriptor (unix(7), `SCM_RIGHTS`).
-pub fn receive(listener: &std::os::unix::net::UnixListener) -> io::Result<std::os::fd::OwnedFd> {
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+/// Takes the container's terminal, which libcontainer sends as a descriptor.
+pub fn receive(listener: &UnixListener) -> io::Result<OwnedFd> {
     let (stream, _) = listener.accept()?;
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut name = [0; 256];
-    let mut data = [io::IoSliceMut::new(&mut name)];
-    recvmsg(&stream, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let descriptors = control.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-        _ => None,
-    });
-    descriptors.flatten().next().ok_or_else(|| io::Error::other("libcontainer sent no terminal"))
+    passing::receive(&stream)?.ok_or_else(|| io::Error::other("libcontainer sent no terminal"))
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 
 use super::{LaunchError, staging};
 use crate::attach;
+use crate::closing::Closing;
 use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
 use crate::phases::{cgroup, draining, queue_pairs, stale};
+use crate::plan::check_name;
 use crate::say::notice;
 
 /// Ends what is left of this process's container. NICs that no other container has go back to the host; `namespace` is
@@ -130,7 +132,7 @@ pub fn recover_one(ledger: &Ledger, seen: &Lease) -> Result<Option<String>, Laun
     }
     if was_live {
         return Ok(Some(format!(
-            "took {nic} from container {containers}, whose nicdock was killed; others still have it"
+            "took {nic} from container {containers}, whose nicdock has ended; others still have it"
         )));
     }
     let token = lease.holders.first().map(Token::of).unwrap_or_default();
@@ -139,22 +141,41 @@ pub fn recover_one(ledger: &Ledger, seen: &Lease) -> Result<Option<String>, Laun
     Ok(Some(format!("gave back {nic} of container {containers}, {why}")))
 }
 
-/// Why a lease that nobody alive answers for is to be given back.
+/// Why a lease that nobody alive answers for is to be given back. By a signal or by an error of its own: the ledger does not know which.
 pub fn why_broken(lease: &Lease) -> &'static str {
     let foreign = lease.holders.iter().any(|holder| !holder.is_launched());
     match foreign {
-        true if lease.has_begun(&Step::Return) => "whose nicdock detach was killed",
+        true if lease.has_begun(&Step::Return) => "whose nicdock detach ended halfway",
         true if lease.has_begun(&Step::Attach) => "which has ended",
-        true => "whose nicdock attach was killed",
-        false => "whose nicdock was killed",
+        true => "whose nicdock attach ended halfway",
+        false => "whose nicdock ended before it had given it back",
     }
 }
 
 /// Containers that run and that no lease names which can be read.
-pub fn orphans(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
+fn orphans(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
     let known = ledger.readable()?;
     let is_known = |name: &String| known.iter().any(|lease| lease.holder(name).is_some());
-    Ok(cgroup::populated().into_iter().filter(|name| !is_known(name)).collect())
+    let made = made().into_iter();
+    Ok(made.filter(|name| cgroup::is_populated(name) && !is_known(name)).collect())
+}
+
+/// Ends those of them whose nicdock has ended; gives the others. A program can take back that it ends with its nicdock, and nobody
+/// else would end it.
+pub fn end_left_behind(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
+    let (dead, others): (Vec<_>, Vec<_>) =
+        orphans(ledger)?.into_iter().partition(|name| staging::is_left_behind(name));
+    dead.iter().try_for_each(|name| clear(name))?;
+    Ok(others)
+}
+
+/// The containers of nicdock's launcher of which there is something still. It has noted each before it made a group for it.
+fn made() -> Vec<String> {
+    let mut names = staging::names();
+    if Closing::Names.is_left_open() {
+        names.extend(cgroup::unchecked_names());
+    }
+    names
 }
 
 /// Clears what is left of containers that have no lease: that of one was put aside, since it could not be read.
@@ -162,8 +183,8 @@ pub fn clear_orphans(ledger: &Ledger) -> Result<(), LaunchError> {
     let lock = ledger.lock()?;
     // As long as another lease cannot be read, whose they are is not known.
     let Ok(leases) = ledger.read() else { return Ok(()) };
-    let staged = staging::names().into_iter().chain(cgroup::names());
-    staged
+    made()
+        .into_iter()
         .filter(|name| leases.iter().all(|lease| lease.holder(name).is_none()))
         .try_for_each(|name| clear(&name))?;
     drop(lock);
@@ -172,6 +193,12 @@ pub fn clear_orphans(ledger: &Ledger) -> Result<(), LaunchError> {
 
 /// Ends every process of a container and removes what was made for it, but for the NICs.
 fn clear(name: &str) -> Result<(), LaunchError> {
+    if check_name(name).is_err() && !Closing::Names.is_left_open() {
+        return Err(LaunchError::Kept(format!(
+            "'{}' is no container's name: nothing is removed",
+            name.escape_debug()
+        )));
+    }
     cgroup::end(name)?;
     let removed = staging::remove(name);
     let _ = fs::remove_dir_all(Path::new(STATE).join("containers").join(name));
@@ -185,7 +212,15 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
         notice(format_args!("warning: {line}"));
     }
     attach::undo(lease, journal.ledger)?;
-    let left = give_back(lease, namespace, journal)?;
+    let left = match give_back(lease, namespace, journal) {
+        Err(error) if error.is_kept_away() => {
+            // Nobody waits for it again.
+            let lock = journal.ledger.lock()?;
+            journal.ledger.stick(&lock, lease, error.to_string())?;
+            return Err(error.into());
+        }
+        left => left?,
+    };
     left.iter().for_each(notice);
     attach::undo_late(lease)?;
     let was_opened = lease.has_begun(&Step::Restrict) || lease.was_attached();

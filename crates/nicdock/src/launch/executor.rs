@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::{child, memfd, signals};
+use crate::umask;
 
 /// What is executed in the container's first process.
 #[derive(Clone)]
@@ -91,6 +92,7 @@ impl Executor for Program {
             std::process::exit(125);
         }
         signals::restore();
+        umask::give_callers();
         let args = spec.process().as_ref().and_then(|p| p.args().clone()).unwrap_or_default();
         let args: Result<Vec<CString>, _> = args.into_iter().map(CString::new).collect();
         let (Ok(args), env) = (args, self.env.borrow()) else { return Err(ExecutorError::InvalidArg) };

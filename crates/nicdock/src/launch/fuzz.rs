@@ -6,24 +6,16 @@ use nicdock_fuzzing::check;
 
 use super::bundle::{Bind, Names};
 use crate::kernel::mountinfo;
-use crate::request::{Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, User};
+use crate::request::{Limits, Memlock, NicRequest, RdmaLimits, Request, Root, User};
 use crate::view::Profile;
 
 fn folder(target: &str) -> String {
     format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn request() -> Request {
+pub fn request() -> Request {
     Request {
-        nics: NicRequest {
-            selectors: Vec::new(),
-            addresses: Vec::new(),
-            netdev_name: None,
-            netdev: NetdevMode::Move,
-            take_in_use: false,
-            umad: false,
-            rdma_cm: false,
-        },
+        nics: NicRequest::of(Vec::new()),
         join: None,
         name: None,
         root: Root::Bundle("/bundle".into()),
@@ -39,8 +31,10 @@ fn request() -> Request {
         view: Profile::Nic,
         registers: false,
         families: Vec::new(),
+        netlink: Vec::new(),
         userns: false,
         rdma_limits: RdmaLimits::default(),
+        limits: Limits::default(),
         command: Vec::new(),
     }
 }
@@ -64,6 +58,7 @@ fn bundles() {
         assert!(
             request.view == Profile::Nic
                 && request.families.is_empty()
+                && request.netlink.is_empty()
                 && request.extra_capabilities.is_empty()
         );
         assert!(request.volumes.is_empty());

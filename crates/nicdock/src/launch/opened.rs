@@ -38,7 +38,7 @@ impl Opened {
             opened.volumes.push(source);
         }
         let root = match request.root.clone() {
-            Root::Host => return Ok((opened, notes)),
+            Root::Host | Root::Unnamed => return Ok((opened, notes)),
             Root::Directory(path) => Source::open(&path)?,
             Root::Bundle(folder) => {
                 let taken = bundle::read(&folder, request)?;

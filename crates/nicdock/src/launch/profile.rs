@@ -3,21 +3,17 @@
 mod compile;
 #[cfg(test)]
 mod model;
+mod sockets;
 
 pub use compile::compile;
 
 use serde_json::{Value, json};
 
 use crate::closing::Closing;
-use crate::phases::sockets::NETLINK_PROTOCOLS;
-use crate::request::Family;
+use crate::request::{Netlink, Sockets};
 
 /// What every container may call.
 const SYSTEM_CALLS: &str = include_str!("profile/syscalls.txt");
-
-const AF_NETLINK: u64 = 16;
-/// Named, so that the program is told `EPERM` (rdma-core then reads sysfs) and not that there is no such call.
-const REFUSED_PROTOCOLS: [u64; 2] = [15, 20];
 
 /// What makes namespaces and mounts. A user namespace gives its maker every capability in it: with them a program could
 /// mount a fresh cgroup file system and nest cgroups below its own.
@@ -44,9 +40,12 @@ const OF_SYSLOG: [&str; 1] = ["syslog"];
 /// Every `CLONE_NEW*` that clone(2) takes (include/uapi/linux/sched.h); `CLONE_NEWTIME` is unshare's and clone3's only.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
-/// The profile for a program with `capabilities` that makes sockets of `families`: what is not named gets `ENOSYS`, as if the kernel were older; io_uring is not named, since it makes
-/// sockets that no filter sees.
-pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
+/// What decides about its arguments, too (`profile/sockets.rs`).
+const OF_SOCKETS: [&str; 3] = ["socket", "socketpair", "setsockopt"];
+
+/// The profile for a program with `capabilities` that makes the sockets of `allowed`: what is not named gets `ENOSYS`, as if the kernel
+/// were older; io_uring is not named, since it makes sockets that no filter sees.
+pub fn profile(capabilities: &[String], allowed: &Sockets) -> Value {
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     let names: Vec<&str> = SYSTEM_CALLS.lines().filter(|line| !line.starts_with('#')).collect();
     let mut rules = vec![json!({ "names": names, "action": "SCMP_ACT_ALLOW" })];
@@ -67,18 +66,11 @@ pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
     if Closing::SeccompIoUring.is_left_open() {
         rules.push(json!({ "names": OF_IO_URING, "action": "SCMP_ACT_ALLOW" }));
     }
-    if Closing::SeccompSockets.is_left_open() {
-        rules.push(json!({ "names": ["socket"], "action": "SCMP_ACT_ALLOW" }));
-        return filter(&rules);
-    }
-    for family in families {
-        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, family.number.into())]));
-    }
-    for protocol in NETLINK_PROTOCOLS {
-        rules.push(socket("SCMP_ACT_ALLOW", &[equals(0, AF_NETLINK), equals(2, protocol.into())]));
-    }
-    for protocol in REFUSED_PROTOCOLS {
-        rules.push(socket("SCMP_ACT_ERRNO", &[equals(0, AF_NETLINK), equals(2, protocol)]));
+    // For i386, whose calls for sockets are one, libseccomp takes no rule about their arguments that has an error of its own.
+    if Closing::SeccompSockets.is_left_open() || Closing::SeccompArchitectures.is_left_open() {
+        rules.push(json!({ "names": OF_SOCKETS, "action": "SCMP_ACT_ALLOW" }));
+    } else {
+        rules.extend(sockets::rules(allowed));
     }
     filter(&rules)
 }
@@ -86,13 +78,14 @@ pub fn profile(capabilities: &[String], families: &[Family]) -> Value {
 /// What a system's own init calls beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
 const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
 
-/// The profile of a container that an engine starts; with `keep_privileges` for a system with an init, that makes namespaces and mounts, too.
-pub fn of_engine(keep_privileges: bool) -> Value {
-    let families = Family::default_set();
+/// The profile of a container that an engine starts; with `keep_privileges` for a system with an init, that makes namespaces and mounts,
+/// too; with these protocols of netlink beside the default ones.
+pub fn of_engine(keep_privileges: bool, netlink: &[Netlink]) -> Value {
+    let allowed = Sockets::with(&[], netlink);
     if !keep_privileges {
-        return profile(&[], &families);
+        return profile(&[], &allowed);
     }
-    let mut profile = profile(&["CAP_SYS_ADMIN".to_owned()], &families);
+    let mut profile = profile(&["CAP_SYS_ADMIN".to_owned()], &allowed);
     if let Some(names) = profile["syscalls"][0]["names"].as_array_mut() {
         names.extend(OF_A_SYSTEM.map(Into::into));
     }
@@ -112,20 +105,6 @@ fn filter(rules: &[Value]) -> Value {
     })
 }
 
-fn socket(action: &str, args: &[Value]) -> Value {
-    let mut rule = json!({ "names": ["socket"], "action": action, "args": args });
-    if action == "SCMP_ACT_ERRNO" {
-        rule["errnoRet"] = json!(libc::EPERM);
-    }
-    rule
-}
-
-/// The low 32 bits of an argument equal `value`: socket(2) looks at no more, so an equality of 64 bits would be passed
-/// by with a high bit set.
-fn equals(index: u32, value: u64) -> Value {
-    masked(index, value, 0xffff_ffff)
-}
-
 /// The bits `mask` of an argument are `value`.
 ///
 /// libcontainer 0.7 takes `value` as the datum and `valueTwo` as the mask (seccomp/mod.rs, `translate_op`); runc and
@@ -140,12 +119,13 @@ mod tests {
 
     #[test]
     fn nothing_that_makes_sockets_is_allowed_without_a_look_at_its_arguments() {
-        let profile = profile(&[], &Family::default_set());
+        let profile = profile(&[], &Sockets::with(&[], &[]));
         let unconditional = profile["syscalls"][0]["names"].as_array().unwrap();
         let by_capability = OF_SYS_ADMIN.iter().chain(&OF_SYSLOG).copied();
-        for name in ["socket", "socketcall", "io_uring_setup", "io_uring_enter", "personality"]
+        for name in ["socketcall", "io_uring_setup", "io_uring_enter", "personality"]
             .into_iter()
             .chain(by_capability)
+            .chain(OF_SOCKETS)
         {
             assert!(!unconditional.contains(&json!(name)), "{name}");
         }

@@ -37,6 +37,8 @@ impl Promise {
         expect(no_new, "it could gain privileges (no_new_privs is off)")?;
         let same_user = (getuid().as_raw(), getgid().as_raw()) == (self.user.uid, self.user.gid);
         expect(same_user, "it is another user")?;
+        let groups = rustix::process::getgroups().map_err(failed("groups"))?;
+        expect(groups.is_empty(), "it has supplementary groups")?;
         let sets = rustix::thread::capabilities(None).map_err(failed("capabilities"))?;
         let more = (sets.effective | sets.permitted | sets.inheritable).difference(self.capabilities);
         expect(more.is_empty(), "it has capabilities that the plan does not give")?;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nicdock_host::inventory;
-use nicdock_host::model::LinkLayer;
-use nicdock_host::source::Live;
+use nicdock_host::model::{LinkLayer, PciAddress};
 
 use super::LaunchError;
-use super::end::{Recovered, clear_orphans, orphans, recover_leases, why_broken};
+use super::end::{Recovered, clear_orphans, end_left_behind, recover_leases, why_broken};
+use crate::kernel::tables;
 use crate::lease::{Lease, LeaseError, Ledger, State};
 use crate::phases::devices::present;
+use crate::phases::gone::has_a_netdev;
 use crate::phases::{draining, stale};
 
 /// How long the kernel may take to return a NIC whose namespace has died.
@@ -54,13 +55,13 @@ pub fn differences(ledger: &Ledger) -> Result<Recovered, LaunchError> {
                 why_broken(lease)
             )),
             State::Abandoned => told.done.push(format!(
-                "{nic}: the nicdock of container {} was killed; would end what is left of it and give the NIC back",
+                "{nic}: the nicdock of container {} has ended; would end what is left of it and give the NIC back",
                 lease.dead_holders().join(" and ")
             )),
             State::Draining if draining::now(&lease.grant).is_empty() => told.done.push(format!(
                 "{nic}: the last descriptor that left its container is closed; would free the NIC"
             )),
-            State::Draining | State::Quarantined => {
+            State::Draining | State::Quarantined | State::Stuck => {
                 told.failed.push(LaunchError::kept(lease));
             }
             State::Starting | State::Held | State::Returning => {}
@@ -94,7 +95,7 @@ fn repair(ledger: &Ledger, path: &Path, reason: &str) -> Result<String, LaunchEr
     let refuse =
         |why: String| LaunchError::Kept(format!("{} cannot be read ({reason}): {why}", path.display()));
     let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let orphans = orphans(ledger)?;
+    let orphans = end_left_behind(ledger)?;
     if !orphans.is_empty() {
         return Err(refuse(format!(
             "container {} runs and has no lease that can be read; when it ends, its nicdock gives the NIC back by itself",
@@ -124,7 +125,7 @@ fn repair(ledger: &Ledger, path: &Path, reason: &str) -> Result<String, LaunchEr
             put_aside()?.display()
         )),
         Place::Nowhere => Ok(format!(
-            "{} cannot be read ({reason}); no such NIC is plugged in; the file is kept as {}",
+            "{} cannot be read ({reason}); no such NIC is plugged in, or it has no driver that makes a netdev; the file is kept as {}",
             path.display(),
             put_aside()?.display()
         )),
@@ -143,13 +144,13 @@ enum Place {
 
 /// Where the NIC of a lease's file is, by its place on the bus or its name.
 fn place(key: &str) -> Result<Place, LaunchError> {
-    let host = inventory::read(&Live::new()).map_err(|error| LaunchError::Inside(error.to_string()))?;
+    let host = inventory::read(&tables::live()).map_err(|error| LaunchError::Inside(error.to_string()))?;
     let is_it = |nic: &&nicdock_host::model::Nic| {
         nic.pci.map_or_else(|| nic.name == key, |address| address.to_string() == key)
     };
     let Some(nic) = host.nics.iter().find(is_it) else {
-        let plugged = Path::new("/sys/bus/pci/devices").join(key).exists();
-        return Ok(if plugged { Place::Away } else { Place::Nowhere });
+        let address = key.parse::<PciAddress>().ok();
+        return Ok(if address.is_some_and(has_a_netdev) { Place::Away } else { Place::Nowhere });
     };
     let needs_none = || {
         nic.rdma_devices
@@ -157,5 +158,11 @@ fn place(key: &str) -> Result<Place, LaunchError> {
             .flat_map(|device| &device.ports)
             .any(|port| port.link_layer == LinkLayer::InfiniBand)
     };
-    Ok(if !nic.netdevs.is_empty() || needs_none() { Place::Host } else { Place::Away })
+    Ok(if !nic.netdevs.is_empty() || needs_none() {
+        Place::Host
+    } else if nic.pci.is_some_and(|address| !has_a_netdev(address)) {
+        Place::Nowhere
+    } else {
+        Place::Away
+    })
 }

@@ -14,6 +14,7 @@ use super::end::end;
 use super::executor::{Last, Program};
 use super::opened::Opened;
 use super::promise::Promise;
+use super::relay::{Diverted, Relay};
 use super::staging::Staging;
 use super::supervise::supervise;
 use super::watch::Watch;
@@ -26,12 +27,13 @@ use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
 use crate::lease::{Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
 use crate::phases::cgroup::{self, Cgroup};
+use crate::phases::limits;
 use crate::phases::network;
 use crate::phases::rdma_limits::{self, Inside};
 use crate::phases::settings;
 use crate::phases::stale;
 use crate::plan::Plan;
-use crate::request::Memlock;
+use crate::request::{Memlock, Root};
 use crate::say::notice;
 use crate::static_program;
 
@@ -65,6 +67,9 @@ pub fn run(
     audit: Option<Audit>,
     timings: &mut Timings,
 ) -> Result<i32, LaunchError> {
+    if plan.container.root == Root::Unnamed {
+        return Err(LaunchError::Kept("the plan is for NICs alone: it names no root for a program".into()));
+    }
     let audit = audit.map(Rc::new);
     let last = match &audit {
         Some(audit) => Last::Audit(audit.clone()),
@@ -72,12 +77,19 @@ pub fn run(
     };
     child::forget_passed_descriptors()
         .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
+    // Else the program would have the caller's supplementary groups: libcontainer sets them where some are asked for only.
+    rustix::thread::set_thread_groups(&[])
+        .map_err(|e| LaunchError::Inside(format!("leaving groups: {e}")))?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
     let mut plan = plan.clone();
     if plan.join.is_none() {
         settings::remember(&mut plan.grants)?.iter().for_each(notice);
     }
     let plan = &plan;
+    // One that the ledger knows is refused by it.
+    if ledger.readable()?.iter().all(|lease| lease.holder(&plan.name).is_none()) {
+        cgroup::check(&plan.name)?;
+    }
     let (token, host) = match &plan.join {
         None => (ledger.reserve(&lock, plan)?, None),
         Some(other) => ledger.join(&lock, plan, other).map(|(token, host)| (token, Some(host)))?,
@@ -136,18 +148,24 @@ fn attempt(
             plan.container.workdir.clone(),
             last.clone(),
         ))
-        .with_console_socket(console)
+        .with_console_socket(console.clone())
         .with_root_path(Path::new(STATE).join("containers"));
     if plan.container.userns {
         inherit_memlock(plan.container.memlock).map_err(inside)?;
     }
     journal.begin(&Step::Create)?;
     let group = Inside::enter(&plan.name)?;
+    // The audit is nicdock's own program, and alone there: it shows its progress.
+    let diverted = match last {
+        Last::Starter(_) if console.is_none() => Some(Diverted::begin().map_err(inside)?),
+        _ => None,
+    };
     // The container inherits the network namespace: from a user namespace of its own it could not enter it.
     let created = netns::within(&*handle, || {
         Ok(builder.and_then(|builder| builder.as_init(&staging.folder).with_systemd(false).build()))
     })
     .map_err(inside)?;
+    let piped = diverted.map(Diverted::end).unwrap_or_default();
     drop(group);
     timings.mark("create");
     // Whatever libcontainer says, the worker's own error comes first: without the NIC there is nothing to create.
@@ -167,16 +185,20 @@ fn attempt(
     })?;
     watch.guard(given);
     if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
-        cgroup.restrict_sockets(&plan.container.families)?;
+        cgroup.restrict_sockets(&plan.container.sockets)?;
     }
     rdma_limits::set(plan, init)?;
+    limits::set(plan)?;
     if !Closing::Verify.is_left_open() {
         cgroup.verify(plan.container.socket_program)?;
     }
     journal.begin(&Step::Compose)?;
     worker.finish(init, signals)?;
     timings.mark("enter and verify");
-    let console = listener.map(|l| terminal::receive(&l)).transpose().map_err(inside)?;
+    let relay = match listener {
+        Some(listener) => terminal::receive(&listener).and_then(Relay::of_terminal).map_err(inside)?,
+        None => piped,
+    };
     cgroup::holds_only(&plan.name, init)?;
     stale::check(journal)?;
     journal.start(handle.as_raw_fd())?;
@@ -188,7 +210,7 @@ fn attempt(
     }
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
-    supervise(&process, signals, watch, console).map_err(inside)
+    supervise(&process, signals, watch, relay).map_err(inside)
 }
 
 /// A process in a user namespace of its own cannot raise its limits (setrlimit(2): `CAP_SYS_RESOURCE` in the first one).

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::profile::profile;
 use super::staging::Staging;
 use crate::closing::Closing;
-use crate::phases::cgroup;
+use crate::phases::{cgroup, limits};
 use crate::plan::{Plan, capabilities};
-use crate::request::Memlock;
+use crate::request::{Memlock, Size};
 
 /// Users and groups of a user namespace; the same numbers inside and outside, so that a root file system needs no change.
 const MAPPED_USERS: u32 = 65536;
@@ -47,14 +47,14 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
             },
             "rlimits": [{ "type": "RLIMIT_MEMLOCK", "soft": memlock, "hard": memlock }],
         },
-        "mounts": mounts(),
+        "mounts": mounts(container.limits.shm),
         "linux": {
             "namespaces": namespaces,
             "uidMappings": mappings,
             "gidMappings": mappings,
             "cgroupsPath": cgroup::path(&plan.name),
             "resources": { "devices": [{ "allow": Closing::DeviceCgroup.is_left_open(), "access": "rwm" }] },
-            "seccomp": profile(capabilities, &container.families),
+            "seccomp": profile(capabilities, &container.sockets),
         },
     });
     if Closing::Seccomp.is_left_open() {
@@ -63,13 +63,16 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
     spec
 }
 
+/// Where programs are looked for unless the user says where.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 fn environment(plan: &Plan) -> Vec<String> {
     let given = &plan.container.env;
     let missing =
         |key: &str| !given.iter().any(|e| e.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')));
     let mut env = Vec::new();
     if missing("PATH") {
-        env.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+        env.push(format!("PATH={PATH}"));
     }
     if plan.container.terminal && missing("TERM") {
         env.push(format!("TERM={}", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned())));
@@ -85,17 +88,21 @@ fn environment(plan: &Plan) -> Vec<String> {
 
 /// What libcontainer mounts; the volumes, and what is in /sys, /proc and /dev/infiniband, come later, by descriptor
 /// (`phases/enter.rs`).
-fn mounts() -> Vec<Value> {
+fn mounts(shm: Option<Size>) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
+    let (size, files) =
+        (shm.map(|Size(bytes)| format!("size={bytes}")), format!("nr_inodes={}", limits::files()));
+    let shm: Vec<&str> =
+        ["nosuid", "noexec", "nodev", "mode=1777", &files].into_iter().chain(size.as_deref()).collect();
     vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=1m"]),
+        mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=1m", "nr_inodes=1k"]),
         mount(
             "/dev/pts",
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+        mount("/dev/shm", "tmpfs", &shm),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ]
 }

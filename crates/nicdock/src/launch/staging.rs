@@ -11,9 +11,10 @@ use rustix::mount::MountAttrFlags;
 use super::LaunchError;
 use super::opened::{Copies, root_attributes};
 use crate::kernel::mount;
-use crate::lease::STATE;
+use crate::lease::{PRIVATE, ProcessId, STATE, make_folder};
 use crate::phases::enter::Prepared;
-use crate::plan::Plan;
+use crate::phases::limits;
+use crate::plan::{Plan, check_name};
 
 /// `/run/nicdock/bundles/NAME`: config.json, and an empty root in which libcontainer makes /proc and /dev. It works by path, so
 /// it never sees the container's own root, which others may be able to write: that is exchanged for the empty one later, by
@@ -28,10 +29,13 @@ impl Staging {
     /// it all when the last process in there ends.
     pub fn prepare(plan: &Plan, copies: Copies) -> Result<Self, LaunchError> {
         let folder = folder(&plan.name);
-        make_private(folder.parent().unwrap_or(&folder))?;
+        for path in [folder.parent().unwrap_or(&folder), &Path::new(STATE).join("containers")] {
+            make_folder(path, PRIVATE).map_err(|e| LaunchError::path(path, e))?;
+        }
         for path in [folder.join("rootfs"), folder.join("memory")] {
             fs::create_dir_all(&path).map_err(|e| LaunchError::path(&path, e))?;
         }
+        note_supervisor(&folder)?;
         let empty = mount::detached("tmpfs", &[("mode", Some("755")), ("size", Some("64k"))], NO_PROGRAMS)
             .and_then(|empty| attach(&empty, &folder.join("rootfs")));
         empty.map_err(|e| LaunchError::path(folder.join("rootfs"), e))?;
@@ -48,8 +52,9 @@ impl Staging {
 /// host's /run, /proc, /sys and /dev are not in it.
 fn host_root(memory: &Path) -> Result<OwnedFd, LaunchError> {
     let fail = |e: io::Error| LaunchError::path(memory, format!("making a writable layer over /: {e}"));
-    let attrs = root_attributes();
-    let layer = mount::detached("tmpfs", &[("mode", Some("755"))], attrs).map_err(fail)?;
+    let (attrs, files) = (root_attributes(), limits::files());
+    let layer =
+        mount::detached("tmpfs", &limits::options("755", limits::LAYER, &files), attrs).map_err(fail)?;
     for name in ["upper", "work"] {
         rustix::fs::mkdirat(&layer, name, Mode::from_raw_mode(0o755)).map_err(|e| fail(e.into()))?;
     }
@@ -96,18 +101,27 @@ pub fn remove(name: &str) -> Result<(), LaunchError> {
     fs::remove_dir(folder).map_err(|e| LaunchError::path(folder, e))
 }
 
-/// The containers for which something is staged.
-pub fn names() -> Vec<String> {
-    let entries = fs::read_dir(folder("")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+/// Who answers for the container, should its lease be unreadable one day.
+fn note_supervisor(folder: &Path) -> Result<(), LaunchError> {
+    let path = folder.join(SUPERVISOR);
+    let text = serde_json::to_string(&ProcessId::current()).map_err(|e| LaunchError::path(&path, e))?;
+    fs::write(&path, text).map_err(|e| LaunchError::path(&path, e))
 }
 
-/// The staged spec holds the program's environment, which may be secret.
-fn make_private(folder: &Path) -> Result<(), LaunchError> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
-        .map_err(|e| LaunchError::path(folder, e))
+/// Whether the container's nicdock has ended. Of one of which nothing is noted that is not known.
+pub fn is_left_behind(name: &str) -> bool {
+    let text = fs::read_to_string(folder(name).join(SUPERVISOR)).ok();
+    let noted = text.and_then(|text| serde_json::from_str::<ProcessId>(&text).ok());
+    noted.is_some_and(|supervisor| !supervisor.is_alive())
+}
+
+const SUPERVISOR: &str = "supervisor";
+
+/// The containers for which something is staged. The folder is nicdock's alone, and is made before anything else for a container.
+pub fn names() -> Vec<String> {
+    let entries = fs::read_dir(folder("")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| check_name(name).is_ok()).collect()
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -89,7 +89,7 @@ fn is_meant(lease: &Lease, what: &str) -> bool {
 fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, LaunchError> {
     let refuse = |advice: &str| Err(LaunchError::Kept(format!("{}: {advice}", LaunchError::kept(lease))));
     match lease.state() {
-        State::Abandoned => recover_one(ledger, lease),
+        State::Abandoned | State::Stuck => recover_one(ledger, lease),
         State::Held if lease.was_attached() => attach::detach(ledger, lease, Duration::ZERO, force),
         State::Starting | State::Held | State::Returning if force => end_holders(ledger, lease).map(Some),
         State::Starting | State::Held | State::Returning => refuse("end it, or let --force end it"),

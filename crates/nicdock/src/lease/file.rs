@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Lease, LeaseError};
+use super::{Lease, LeaseError, Step};
+use crate::plan::check_name;
 
 /// The version of the format.
 pub const SCHEMA: u32 = 2;
@@ -49,12 +50,25 @@ pub fn parse(text: &str) -> Result<Lease, String> {
         return Err("its checksum is wrong".to_owned());
     }
     match serde_json::from_str::<Version>(lease) {
-        Ok(Version { schema: SCHEMA }) => serde_json::from_str(lease).map_err(|error| error.to_string()),
+        Ok(Version { schema: SCHEMA }) => {
+            let lease = serde_json::from_str(lease).map_err(|error| error.to_string())?;
+            check_names(&lease).map(|()| lease)
+        }
         Ok(Version { schema }) => {
             Err(format!("its schema is {schema}, not {SCHEMA}: another nicdock wrote it"))
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// They become paths.
+fn check_names(lease: &Lease) -> Result<(), String> {
+    let noted = lease.journal.iter().filter_map(|step| match step {
+        Step::Give { container, .. } | Step::Revoke { container, .. } => Some(container),
+        _ => None,
+    });
+    let mut names = lease.holders.iter().map(|holder| &holder.container).chain(noted);
+    names.try_for_each(|name| check_name(name)).map_err(|error| error.to_string())
 }
 
 fn text(lease: &Lease) -> serde_json::Result<String> {
@@ -92,6 +106,13 @@ mod tests {
                 assert!(parse(&changed).is_err(), "byte {at} changed");
             }
         }
+    }
+
+    #[test]
+    fn a_lease_whose_container_has_a_name_that_no_user_could_give_is_refused() {
+        let mut lease = example();
+        "..".clone_into(&mut lease.holders[0].container);
+        assert!(parse(&text(&lease).unwrap()).unwrap_err().contains("invalid"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Journal<'_> {
         // One that cannot be read is no reason not to note it in the others.
         let leases = grants.iter().filter_map(|grant| file::read(&ledger.path(grant)).ok());
         for mut lease in leases.filter(|lease| token.has(lease)) {
-            lease.journal.push(step.clone());
+            lease.note(step.clone());
             lease.holders.iter_mut().filter(|holder| token.owns(holder)).for_each(change);
             ledger.write(&lease)?;
         }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::file::{self, SCHEMA};
+use super::folder::{PUBLIC, make_folder};
 use super::{ATTACH, Draining, Holder, LAUNCHER, Lease, LeaseError, ProcessId, STATE, Step, Token};
 use crate::failpoint;
 use crate::plan::{Grant, Plan};
@@ -34,7 +35,10 @@ impl Ledger {
 
     /// Serialises changes (flock(2)): released by the kernel if its holder is killed.
     pub fn lock(&self) -> Result<Lock, LeaseError> {
-        fs::create_dir_all(&self.folder).map_err(|error| LeaseError::io(&self.folder, error))?;
+        let state = self.folder.parent().unwrap_or(&self.folder);
+        for folder in [state, &self.folder] {
+            make_folder(folder, PUBLIC).map_err(|error| LeaseError::io(folder, error))?;
+        }
         let path = self.folder.join(".lock");
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let lock = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
@@ -252,7 +256,7 @@ impl Ledger {
         if found.is_live() {
             claimed.holders.retain(|holder| holder.supervisor.is_alive());
         } else {
-            claimed.journal.push(Step::Return);
+            claimed.note(Step::Return);
             for holder in &mut claimed.holders {
                 holder.supervisor = ProcessId::current();
             }
@@ -290,8 +294,15 @@ impl Ledger {
     ) -> Result<(), LeaseError> {
         let Some(mut kept) = self.current(lease)? else { return Ok(()) };
         kept.holders.clear();
-        (kept.draining, kept.quarantine) = (draining, quarantine);
+        (kept.draining, kept.quarantine, kept.stuck) = (draining, quarantine, None);
         self.write(&kept)
+    }
+
+    /// The NIC, or a part of it, could not be given back, for this reason. The lease keeps its last holder, who is dead when this process has ended.
+    pub fn stick(&self, _lock: &Lock, lease: &Lease, reason: String) -> Result<(), LeaseError> {
+        let Some(mut stuck) = self.current(lease)? else { return Ok(()) };
+        stuck.stuck = Some(reason);
+        self.write(&stuck)
     }
 
     /// Removes what killed writers left beside the leases.
@@ -347,6 +358,7 @@ fn lease(token: &Token, grant: &Grant) -> Lease {
         journal: vec![Step::Reserve],
         draining: Vec::new(),
         quarantine: None,
+        stuck: None,
     }
 }
 

@@ -22,7 +22,7 @@ impl ProcessId {
         Some(Self { pid, start: start_time(pid)? })
     }
 
-    /// A zombie counts as dead: nothing of it can run any more.
+    /// A zombie counts as dead: nothing of it can run any more. One that has only lost its first thread lives.
     pub fn is_alive(self) -> bool {
         start_time(self.pid) == Some(self.start)
     }
@@ -33,7 +33,9 @@ fn start_time(pid: u32) -> Option<u64> {
     // The second field is the command in parentheses and may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+    // What the state says is the first thread's.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    if matches!(state, "Z" | "X") && threads < 2 { None } else { fields.nth(1)?.parse().ok() }
 }
 
 #[cfg(test)]

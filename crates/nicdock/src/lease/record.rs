@@ -24,6 +24,9 @@ pub struct Lease {
     pub draining: Vec<Draining>,
     /// Why the NIC is not given to anybody until an administrator says so.
     pub quarantine: Option<String>,
+    /// Why it, or a part of it, could not be given back: somebody keeps it away. Every command tries again, and none waits for it.
+    #[serde(default)]
+    pub stuck: Option<String>,
 }
 
 /// A container that has the NIC.
@@ -78,8 +81,10 @@ pub enum State {
     Held,
     /// It is on its way back.
     Returning,
-    /// Its nicdock was killed: the next command gives it back.
+    /// Its nicdock has ended and left it: the next command gives it back.
     Abandoned,
+    /// It should be back, and somebody keeps it, or a part of it, away.
+    Stuck,
     /// It is back, and somebody outside can still reach it.
     Draining,
     /// It is back, and not as it was.
@@ -93,6 +98,7 @@ impl fmt::Display for State {
             Self::Held => "held",
             Self::Returning => "returning",
             Self::Abandoned => "abandoned",
+            Self::Stuck => "stuck",
             Self::Draining => "draining",
             Self::Quarantined => "quarantined",
         })
@@ -106,7 +112,7 @@ impl Lease {
         } else if !self.draining.is_empty() {
             State::Draining
         } else if !self.is_live() {
-            State::Abandoned
+            if self.stuck.is_some() { State::Stuck } else { State::Abandoned }
         } else if self.has_begun(&Step::Return) {
             State::Returning
         } else if self.holders.iter().any(|holder| holder.namespace.is_some())
@@ -165,6 +171,14 @@ impl Lease {
         grant
     }
 
+    /// Adds a step. What is tried again by every command is there once.
+    pub(super) fn note(&mut self, step: Step) {
+        if self.stuck.is_some() {
+            self.journal.retain(|noted| *noted != step);
+        }
+        self.journal.push(step);
+    }
+
     pub fn has_begun(&self, step: &Step) -> bool {
         self.journal.contains(step)
     }
@@ -206,7 +220,11 @@ impl Lease {
             return format!("a descriptor that left its container: {first}");
         }
         let names: Vec<&str> = self.holders.iter().map(|holder| holder.container.as_str()).collect();
-        format!("container {}", names.join(" and "))
+        let containers = format!("container {}", names.join(" and "));
+        match &self.stuck {
+            Some(reason) => format!("what {containers} has left: {reason}"),
+            None => containers,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use roxmltree::{Document, Node};
 
 use super::domain::{DomainError, child, with};
 use super::edits::Edits;
-use super::wish::Wish;
+use super::wish::{LINK_TIMEOUT, Wish};
 use crate::request::{NetdevMode, NicRequest};
 
 /// A domain that was converted.
@@ -139,15 +139,8 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
 
 /// The NIC by its name, with its netdev left where it is.
 fn request(nic: &Nic) -> NicRequest {
-    NicRequest {
-        selectors: nic.name.parse().into_iter().collect(),
-        addresses: Vec::new(),
-        netdev_name: None,
-        netdev: NetdevMode::Keep,
-        take_in_use: false,
-        umad: false,
-        rdma_cm: false,
-    }
+    let selectors = nic.name.parse().into_iter().collect();
+    NicRequest { netdev: NetdevMode::Keep, link_timeout: Some(LINK_TIMEOUT), ..NicRequest::of(selectors) }
 }
 
 #[cfg(test)]
@@ -160,7 +153,8 @@ mod tests {
     use crate::view::Profile;
 
     fn terms() -> Wish {
-        Wish { nics: Vec::new(), memlock: Memlock::Unlimited, view: Profile::Nic, keep_privileges: false }
+        let (memlock, view) = (Memlock::Unlimited, Profile::Nic);
+        Wish { nics: Vec::new(), memlock, view, keep_privileges: false, netlink: Vec::new() }
     }
 
     /// Of a domain with these elements, on a host with `usnic_0`, which has enp6s0 and uverbs0, and another.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::launch::{compile_seccomp, seccomp_profile};
 use crate::plan::capabilities;
-use crate::request::User;
+use crate::request::{Netlink, User};
 
 /// Which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,27 +16,35 @@ pub enum Closings {
 }
 
 impl Closings {
-    pub const ALL: [Self; 2] = [Self::Whole, Self::KeepPrivileges];
+    /// Every filter that a domain may name: the form, and the protocols of netlink that it allows.
+    pub const FILTERS: [(Self, &'static [Netlink]); 4] = [
+        (Self::Whole, &[]),
+        (Self::KeepPrivileges, &[]),
+        (Self::Whole, &[Netlink::Generic]),
+        (Self::KeepPrivileges, &[Netlink::Generic]),
+    ];
 
     pub fn of(keep_privileges: bool) -> Self {
         if keep_privileges { Self::KeepPrivileges } else { Self::Whole }
     }
 
     /// The file of the filter in [`super::FOLDER`].
-    pub fn file(self) -> &'static str {
-        match self {
-            Self::Whole => "whole.bpf",
-            Self::KeepPrivileges => "keep-privileges.bpf",
+    pub fn file(self, netlink: &[Netlink]) -> &'static str {
+        match (self, netlink.contains(&Netlink::Generic)) {
+            (Self::Whole, false) => "whole.bpf",
+            (Self::KeepPrivileges, false) => "keep-privileges.bpf",
+            (Self::Whole, true) => "whole-generic.bpf",
+            (Self::KeepPrivileges, true) => "keep-privileges-generic.bpf",
         }
     }
 
     /// The filter as the gate reads it.
-    pub fn filter(self) -> io::Result<Vec<u8>> {
-        compile_seccomp(&seccomp_profile(self == Self::KeepPrivileges), &[])
+    pub fn filter(self, netlink: &[Netlink]) -> io::Result<Vec<u8>> {
+        compile_seccomp(&seccomp_profile(self == Self::KeepPrivileges, netlink), &[])
     }
 
     /// The gate's command line, but for the program, which is to belong to `user`.
-    pub fn gate(self, user: Option<User>) -> Vec<String> {
+    pub fn gate(self, user: Option<User>, netlink: &[Netlink]) -> Vec<String> {
         let mut words = vec![format!("{}/{}", super::FOLDER, nicdock_gate::NAME)];
         let mut say = |word: &str| words.push(word.to_owned());
         if self == Self::Whole {
@@ -57,7 +65,7 @@ impl Closings {
             say("--no-new-privs");
         }
         say("--seccomp");
-        say(&format!("{}/{}", super::FOLDER, self.file()));
+        say(&format!("{}/{}", super::FOLDER, self.file(netlink)));
         say("--");
         words
     }
@@ -77,13 +85,13 @@ impl Closings {
 #[cfg(target_arch = "x86_64")]
 mod tests {
     use super::*;
-    use crate::phases::filters::run;
+    use crate::phases::filters::machine::run;
     use nicdock_audit::identity::Instruction;
 
     const X86_64: u32 = 0xc000_003e;
 
-    fn program(closings: Closings) -> Vec<Instruction> {
-        let bytes = closings.filter().unwrap();
+    fn program(closings: Closings, netlink: &[Netlink]) -> Vec<Instruction> {
+        let bytes = closings.filter(netlink).unwrap();
         let one = |bytes: &[u8]| Instruction {
             code: u16::from_ne_bytes([bytes[0], bytes[1]]),
             jt: bytes[2],
@@ -94,11 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn both_filters_refuse_rdma_netlink_and_what_the_gate_itself_calls_is_allowed() {
-        for closings in Closings::ALL {
-            let program = program(closings);
+    fn each_filter_refuses_rdma_netlink_and_what_the_gate_itself_calls_is_allowed() {
+        for (closings, netlink) in Closings::FILTERS {
+            let program = program(closings, netlink);
             let answer = |call, arguments| run(&program, X86_64, call, arguments).unwrap();
             assert_eq!(answer(41, [16, 3, 20]), 0x0005_0001, "{closings:?}");
+            let generic = if netlink.is_empty() { 0x0005_005d } else { 0x7fff_0000 };
+            assert_eq!(answer(41, [16, 3, 16]), generic, "{closings:?} {netlink:?}");
             // rt_sigtimedwait, rt_sigprocmask, write, execve, exit_group.
             for call in [128, 14, 1, 59, 231] {
                 assert_eq!(answer(call, [0, 0, 0]), 0x7fff_0000, "{closings:?} {call}");
@@ -110,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_gate_keeps_what_libvirt_keeps() {
-        let gate = Closings::Whole.gate(None);
+        let gate = Closings::Whole.gate(None, &[]);
         assert_eq!(gate[4..7], ["--capabilities", "800405fb", "--no-new-privs"]);
         let lines = Closings::Whole.capabilities().unwrap();
         assert!(lines.contains(&"  <setpcap state='on'/>".to_owned()) && lines.len() == 14);

@@ -128,7 +128,7 @@ fn command(os: Node<'_, '_>) -> Vec<String> {
 }
 
 fn is_gate(words: &[String]) -> bool {
-    words.first() == Closings::Whole.gate(None).first()
+    words.first() == Closings::Whole.gate(None, &[]).first()
 }
 
 /// Whom its own program belongs to, if not root, by what the gate or libvirt was told.
@@ -180,7 +180,8 @@ pub fn with(xml: &str, wish: &Wish) -> Result<String, DomainError> {
     }
     let init = child(os, "init");
     os.children().filter(|node| node.has_tag_name("initarg")).for_each(|node| edits.remove(node));
-    let gated: Vec<String> = closings.gate(user).into_iter().chain(program.iter().cloned()).collect();
+    let gated: Vec<String> =
+        closings.gate(user, &wish.netlink).into_iter().chain(program.iter().cloned()).collect();
     let element = |(at, word): (usize, &String)| {
         let tag = if at == 0 { "init" } else { "initarg" };
         format!("<{tag}>{}</{tag}>", escape(word))
@@ -285,21 +286,15 @@ pub fn fresh(domain: &Fresh<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Memlock, NetdevMode, NicRequest};
+    use crate::libvirt::LINK_TIMEOUT;
+    use crate::request::{Memlock, NicRequest};
     use crate::view::Profile;
 
     fn wish(select: &str, keep_privileges: bool) -> Wish {
-        let nic = NicRequest {
-            selectors: vec![select.parse().unwrap()],
-            addresses: Vec::new(),
-            netdev_name: None,
-            netdev: NetdevMode::Move,
-            take_in_use: false,
-            umad: false,
-            rdma_cm: false,
-        };
+        let nic =
+            NicRequest { link_timeout: Some(LINK_TIMEOUT), ..NicRequest::of(vec![select.parse().unwrap()]) };
         let (memlock, view) = (Memlock::Unlimited, Profile::Nic);
-        Wish { nics: vec![nic], memlock, view, keep_privileges }
+        Wish { nics: vec![nic], memlock, view, keep_privileges, netlink: Vec::new() }
     }
 
     fn base() -> String {

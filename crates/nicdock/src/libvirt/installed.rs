@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nicdock_host::source::processes;
+
 use super::virsh::{Virsh, VirshError};
 use super::wish::EVERY_VERSION;
 use super::{Closings, FOLDER, NAMESPACE};
@@ -83,9 +85,9 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
         "{FOLDER}/{}: the gate, before the programs of containers with a NIC",
         nicdock_gate::NAME
     ));
-    for closings in Closings::ALL {
-        let path = folder.join(closings.file());
-        write(&path, folder, &closings.filter().map_err(at(&path))?, 0o644)?;
+    for (closings, netlink) in Closings::FILTERS {
+        let path = folder.join(closings.file(netlink));
+        write(&path, folder, &closings.filter(netlink).map_err(at(&path))?, 0o644)?;
     }
     said.push(format!("{FOLDER}/*.bpf: what these programs may call"));
     let hooks = Path::new(HOOKS);
@@ -141,7 +143,8 @@ pub fn uninstall(virsh: &Virsh) -> Result<Vec<String>, InstallError> {
         let _ = fs::remove_dir(folder);
     }
     let folder = Path::new(FOLDER);
-    for name in [nicdock_gate::NAME].into_iter().chain(Closings::ALL.map(Closings::file)) {
+    let filters = Closings::FILTERS.map(|(closings, netlink)| closings.file(netlink));
+    for name in [nicdock_gate::NAME].into_iter().chain(filters) {
         let path = folder.join(name);
         match fs::remove_file(&path) {
             Ok(()) => said.push(format!("removed {}", path.display())),
@@ -238,12 +241,8 @@ pub fn proof(word: &str) -> String {
 
 /// SIGHUP makes the daemon load its state anew (libvirtd(8)).
 fn reload() -> String {
-    let is_daemon = |pid: &u32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        matches!(name.trim(), "libvirtd" | "virtlxcd")
-    };
-    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let daemons = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_daemon);
+    let is_daemon = |pid: &u32| matches!(&*processes::command(*pid), "libvirtd" | "virtlxcd");
+    let daemons = processes::all().into_iter().flatten().filter(is_daemon);
     let mut told = Vec::new();
     for pid in daemons {
         let process = crate::kernel::pidfd::Process::open(pid);

@@ -1,12 +1,13 @@
 //! virsh(1): what is asked of libvirt, the way its users ask.
 
-use std::io::{self, Write};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::kernel::memfd;
 use crate::kernel::pidfd::Process;
 
 /// A daemon that hangs, as libvirt's may when one of its drivers does, answers nobody: virsh would wait for ever. A start with a hook takes seconds.
@@ -38,25 +39,12 @@ impl Virsh {
     pub fn run(&self, arguments: &[&str], input: &str) -> Result<String, VirshError> {
         let mut command = Command::new("virsh");
         command.args(["--quiet", "--connect", &self.uri]).args(arguments).env("LC_ALL", "C.UTF-8");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(VirshError::Absent)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // What virsh says counts, should it not read all of it.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let process = Process::open(child.id());
-        let (done, ended) = mpsc::channel();
-        std::thread::spawn(move || done.send(child.wait_with_output()));
-        let Ok(output) = ended.recv_timeout(LIMIT) else {
-            let _ = process.and_then(|process| process.signal(Signal::KILL));
-            return Err(VirshError::Hangs(arguments.join(" ")));
-        };
-        let output = output.map_err(VirshError::Absent)?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        let output = output_within(LIMIT, &mut command, input).map_err(VirshError::Absent)?;
+        let Some(output) = output else { return Err(VirshError::Hangs(arguments.join(" "))) };
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let said = text(&output.stderr);
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         // src/rpc/virnetsocket.c, `virNetSocketNewConnectUNIX()`.
         if said.contains("Failed to connect socket to")
             && (said.contains("No such file") || said.contains("refused"))
@@ -91,10 +79,57 @@ impl Virsh {
     }
 }
 
+/// What a program that is given `input` says, or `None` if it has not ended in time: then it is killed.
+///
+/// Its standard streams are files in memory and no pipes: what is written to one and read from another at once needs a thread, and nicdock
+/// forks.
+fn output_within(limit: Duration, command: &mut Command, input: &str) -> io::Result<Option<Output>> {
+    let mut stdin = File::from(memfd::open("stdin")?);
+    stdin.write_all(input.as_bytes())?;
+    stdin.rewind()?;
+    let (stdout, stderr) = (File::from(memfd::open("stdout")?), File::from(memfd::open("stderr")?));
+    let mut child = command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
+    let process = Process::open(child.id())?;
+    if !process.ends_within(limit)? {
+        let _ = process.signal(Signal::KILL);
+        return Ok(None);
+    }
+    let status = child.wait()?;
+    let all = |mut file: File| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    Ok(Some(Output { status, stdout: all(stdout)?, stderr: all(stderr)? }))
+}
+
 fn advice(said: &str) -> &'static str {
     if said.contains("no connection driver available for lxc") {
         "; libvirt's driver for LXC is a package of its own in some distributions (libvirt-daemon-driver-lxc)"
     } else {
         ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_pipe_holds_goes_in_and_comes_out() {
+        let input = "x".repeat(1 << 20);
+        let mut command = Command::new("sh");
+        command.args(["-c", "cat; echo said >&2; exit 3"]);
+        let output = output_within(LIMIT, &mut command, &input).unwrap().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 1 << 20));
+        assert_eq!(output.stderr, b"said\n");
+    }
+
+    #[test]
+    fn what_does_not_end_is_not_waited_for() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        assert!(output_within(Duration::from_millis(10), &mut command, "").unwrap().is_none());
     }
 }

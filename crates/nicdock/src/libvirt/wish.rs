@@ -7,7 +7,7 @@ use roxmltree::Node;
 use super::NAMESPACE;
 use super::edits::escape;
 use crate::attach::Terms;
-use crate::request::{Memlock, NetdevMode, NicRequest};
+use crate::request::{Memlock, NetdevMode, Netlink, NicRequest};
 use crate::view::Profile;
 
 /// The NICs of a domain, and on which terms it has them.
@@ -19,6 +19,8 @@ pub struct Wish {
     pub view: Profile,
     /// Capabilities and mounts are the domain's own affair.
     pub keep_privileges: bool,
+    /// Protocols of netlink beyond the default ones.
+    pub netlink: Vec<Netlink>,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -37,6 +39,10 @@ pub enum WishError {
     Empty,
 }
 
+/// Seconds that a link may take unless the domain says how many, and the most that it may: libvirtd answers nobody for as long as a hook
+/// takes, and virsh gives up after 30 (`keepalive_interval` in libvirtd.conf).
+pub const LINK_TIMEOUT: u32 = 20;
+
 /// Of every version: one that is not known is refused, not passed over.
 pub const EVERY_VERSION: &str = "https://nicdock.dev/libvirt/";
 
@@ -52,7 +58,7 @@ pub fn elements<'a, 'd>(domain: Node<'a, 'd>) -> impl Iterator<Item = Node<'a, '
 impl Wish {
     /// From `nicdock:nics`.
     pub fn read(nics: Node<'_, '_>) -> Result<Self, WishError> {
-        check(nics, "nics", &["memlock", "view", "keep-privileges"])?;
+        check(nics, "nics", &["memlock", "view", "keep-privileges", "allow-netlink"])?;
         let view = |text: &str| match text {
             "nic" => Ok(Profile::Nic),
             "off" => Ok(Profile::Off),
@@ -63,6 +69,7 @@ impl Wish {
             memlock: one(nics, "memlock", Memlock::from_str)?.unwrap_or(Memlock::Unlimited),
             view: one(nics, "view", view)?.unwrap_or(Profile::Nic),
             keep_privileges: flag(nics, "keep-privileges")?,
+            netlink: one(nics, "allow-netlink", Netlink::from_str)?.into_iter().collect(),
         };
         if wish.nics.is_empty() { Err(WishError::Empty) } else { Ok(wish) }
     }
@@ -82,6 +89,8 @@ impl Wish {
         if self.keep_privileges {
             say("keep-privileges", "yes");
         }
+        // There is one that can be allowed.
+        self.netlink.first().iter().for_each(|protocol| say("allow-netlink", protocol.name()));
         let nics = self.nics.iter().map(|nic| format!("  {}", element(nic)));
         std::iter::once(open + ">").chain(nics).chain(["</nicdock:nics>".to_owned()]).collect()
     }
@@ -94,12 +103,19 @@ impl Wish {
 
     pub fn terms(&self) -> Terms {
         // The gate's filter refuses it in any case.
-        Terms::of_start(self.view, false, self.keep_privileges)
+        Terms::of_start(self.view, false, self.keep_privileges, self.netlink.clone(), self.memlock)
     }
 }
 
 fn nic(node: Node<'_, '_>) -> Result<NicRequest, WishError> {
-    check(node, "nic", &["select", "ip", "as", "netdev", "umad", "rdma-cm", "take-in-use"])?;
+    let known =
+        ["select", "ip", "as", "netdev", "umad", "rdma-cm", "take-in-use", "link-timeout", "no-link-wait"];
+    check(node, "nic", &known)?;
+    let seconds = |text: &str| match text.parse() {
+        Ok(seconds @ ..=LINK_TIMEOUT) => Ok(seconds),
+        _ => Err(format!("expected at most {LINK_TIMEOUT} seconds, for virsh gives up after 30")),
+    };
+    let link_timeout = one(node, "link-timeout", seconds)?.unwrap_or(LINK_TIMEOUT);
     let netdev = |text: &str| match text {
         "move" => Ok(NetdevMode::Move),
         "keep" => Ok(NetdevMode::Keep),
@@ -116,6 +132,7 @@ fn nic(node: Node<'_, '_>) -> Result<NicRequest, WishError> {
         take_in_use: flag(node, "take-in-use")?,
         umad: flag(node, "umad")?,
         rdma_cm: flag(node, "rdma-cm")?,
+        link_timeout: (!flag(node, "no-link-wait")?).then_some(link_timeout),
     })
 }
 
@@ -133,7 +150,16 @@ fn element(nic: &NicRequest) -> String {
     if nic.netdev == NetdevMode::Keep {
         say("netdev", "keep");
     }
-    for (given, name) in [(nic.umad, "umad"), (nic.rdma_cm, "rdma-cm"), (nic.take_in_use, "take-in-use")] {
+    if let Some(seconds) = nic.link_timeout.filter(|seconds| *seconds != LINK_TIMEOUT) {
+        say("link-timeout", &seconds.to_string());
+    }
+    let flags = [
+        (nic.umad, "umad"),
+        (nic.rdma_cm, "rdma-cm"),
+        (nic.take_in_use, "take-in-use"),
+        (nic.link_timeout.is_none(), "no-link-wait"),
+    ];
+    for (given, name) in flags {
         if given {
             say(name, "yes");
         }
@@ -199,12 +225,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let text = format!(
-            "<n:nics xmlns:n='{NAMESPACE}' memlock='64M' view='off'><n:nic select='kind=roce,any' ip='10.1.1.2/24 fd00::1/64' as='fab0' \
-             rdma-cm='yes'/><n:nic select='rxe1' netdev='keep'/></n:nics>"
+            "<n:nics xmlns:n='{NAMESPACE}' memlock='64M' view='off' allow-netlink='generic'><n:nic select='kind=roce,any' ip='10.1.1.2/24 fd00::1/64' as='fab0' \
+             rdma-cm='yes'/><n:nic select='rxe1' netdev='keep' link-timeout='5'/>\
+             <n:nic select='rxe2' no-link-wait='yes'/></n:nics>"
         );
         let wish = read(&text).unwrap();
         assert_eq!((wish.memlock, wish.view), (Memlock::Bytes(64 << 20), Profile::Off));
-        assert_eq!((wish.nics.len(), wish.nics[0].addresses.len()), (2, 2));
+        assert_eq!(wish.netlink, [Netlink::Generic]);
+        assert_eq!((wish.nics.len(), wish.nics[0].addresses.len()), (3, 2));
+        let timeouts: Vec<Option<u32>> = wish.nics.iter().map(|nic| nic.link_timeout).collect();
+        assert_eq!(timeouts, [Some(LINK_TIMEOUT), Some(5), None]);
         assert!(wish.nics[0].rdma_cm && wish.nics[1].netdev == NetdevMode::Keep);
         let again = read(&wish.xml().join("\n")).unwrap();
         assert_eq!(again.xml(), wish.xml());
@@ -219,6 +249,7 @@ mod tests {
         assert!(matches!(nics("<n:nic select='a' mtu='9000'/>"), WishError::Attribute { .. }));
         assert!(matches!(nics("<n:nic select='a' umad='1'/>"), WishError::Value { .. }));
         assert!(matches!(nics("<n:nic select='a' ip='10.1.1.2'/>"), WishError::Value { .. }));
+        assert!(matches!(nics("<n:nic select='a' link-timeout='21'/>"), WishError::Value { .. }));
         assert!(matches!(nics("<nic select='a'/>"), WishError::Version(_)));
         let later = read("<n:nics xmlns:n='https://nicdock.dev/libvirt/2'/>").unwrap_err();
         assert!(later.to_string().contains("libvirt/2"));

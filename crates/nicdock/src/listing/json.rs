@@ -75,7 +75,7 @@ struct Entry<'a> {
     netdevs: Vec<NetdevEntry<'a>>,
 }
 
-/// One reason not to take the NIC: `what` is `default_route`, `tcp_connection`, `member`, `stacked` or `open_node`,
+/// One reason not to take the NIC: `what` is `default_route`, `tcp_connection`, `member`, `stacked`, `xdp` or `open_node`,
 /// each with fields of its own.
 #[derive(Serialize)]
 struct Sign<'a> {

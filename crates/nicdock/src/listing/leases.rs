@@ -16,7 +16,8 @@ pub fn leases(all: &[Result<Lease, LeaseError>]) -> String {
     let kept = readable.iter().flat_map(|lease| {
         let nic = &lease.grant.nic.name;
         let draining = lease.draining.iter().map(move |one| format!("{nic}: {one}"));
-        draining.chain(lease.quarantine.iter().map(move |reason| format!("{nic}: {reason}")))
+        let reasons = lease.quarantine.iter().chain(&lease.stuck);
+        draining.chain(reasons.map(move |reason| format!("{nic}: {reason}")))
     });
     let unreadable = all.iter().filter_map(|lease| lease.as_ref().err().map(ToString::to_string));
     let notes: Vec<String> = kept.chain(unreadable).collect();
@@ -69,6 +70,7 @@ struct Entry<'a> {
     journal: &'a [Step],
     draining: &'a [Draining],
     quarantine: Option<&'a str>,
+    stuck: Option<&'a str>,
     /// The netdevs and RDMA devices as they were on the host.
     before: &'a nicdock_host::model::Nic,
 }
@@ -91,6 +93,7 @@ fn entry(lease: &Lease) -> Entry<'_> {
         journal: &lease.journal,
         draining: &lease.draining,
         quarantine: lease.quarantine.as_deref(),
+        stuck: lease.stuck.as_deref(),
         before: &lease.grant.nic,
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::launch::seccomp_profile;
+use crate::request::Netlink;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
@@ -19,9 +20,10 @@ pub enum PolicyError {
     Rule(String),
 }
 
-/// What containers of nicdock's launcher may call; with `keep_privileges` what makes namespaces and mounts, too.
-pub fn policy(keep_privileges: bool) -> String {
-    let profile = seccomp_profile(keep_privileges);
+/// What containers of nicdock's launcher may call; with `keep_privileges` what makes namespaces and mounts, too; with these protocols of
+/// netlink in addition.
+pub fn policy(keep_privileges: bool, netlink: &[Netlink]) -> String {
+    let profile = seccomp_profile(keep_privileges, netlink);
     let mut lines = Vec::new();
     for rule in profile["syscalls"].as_array().into_iter().flatten() {
         let action = match rule["errnoRet"].as_i64() {
@@ -106,20 +108,24 @@ mod tests {
 
     #[test]
     fn netlink_is_looked_at_in_32_bits_and_nothing_that_mounts_is_named_unless_kept() {
-        let strict = policy(false);
+        let strict = policy(false, &[]);
         assert!(strict.starts_with("2\nallowlist errno 38\n["));
         assert!(strict.contains(
             "\nsocket errno 1 [0,0x10,SCMP_CMP_MASKED_EQ,0xffffffff][2,0x14,SCMP_CMP_MASKED_EQ,0xffffffff]\n"
         ));
-        assert!(!strict.contains("\nmount allow") && policy(true).contains("\nmount allow"));
-        assert!(!strict.contains("io_uring") && !policy(true).contains("io_uring"));
+        assert!(!strict.contains("\nmount allow") && policy(true, &[]).contains("\nmount allow"));
+        let generic =
+            "\nsocket allow [0,0x10,SCMP_CMP_MASKED_EQ,0xffffffff][2,0x10,SCMP_CMP_MASKED_EQ,0xffffffff]\n";
+        assert!(!strict.contains(generic) && policy(false, &[Netlink::Generic]).contains(generic));
+        assert!(strict.contains("\nsetsockopt errno 2 [1,0x6,SCMP_CMP_MASKED_EQ,0xffffffff][2,0x1f,"));
+        assert!(!strict.contains("io_uring") && !policy(true, &[]).contains("io_uring"));
     }
 
     #[test]
     fn what_lxc_denies_by_default_stays_denied() {
         let theirs =
             "2\ndenylist\nreject_force_umount  # comment this\n[all]\nkexec_load errno 1\nread errno 1\n";
-        let merged = merge(&policy(true), theirs).unwrap();
+        let merged = merge(&policy(true, &[]), theirs).unwrap();
         assert!(!merged.contains("\nread allow") && merged.contains("\nwrite allow"));
         assert!(merged.contains("\numount2 allow [1,0,SCMP_CMP_MASKED_EQ,0x1]\n"));
     }
@@ -127,15 +133,15 @@ mod tests {
     #[test]
     fn of_two_allow_lists_what_both_have_is_allowed() {
         let theirs = "2\nwhitelist\n[all]\nread\nsocket\nwrite allow [0,1,SCMP_CMP_EQ]\n";
-        let merged = merge(&policy(false), theirs).unwrap();
+        let merged = merge(&policy(false, &[]), theirs).unwrap();
         assert!(merged.contains("\nread allow") && !merged.contains("\nclose allow"));
         assert!(merged.contains("\nwrite allow [0,1,SCMP_CMP_EQ]") && !merged.contains("\nsocket allow\n"));
     }
 
     #[test]
     fn what_cannot_be_merged_is_said() {
-        assert_eq!(merge(&policy(false), "1\nwhitelist\n5\n"), Err(PolicyError::Version));
+        assert_eq!(merge(&policy(false, &[]), "1\nwhitelist\n5\n"), Err(PolicyError::Version));
         let theirs = "2\ndenylist\nsocket errno 1 [0,40,SCMP_CMP_EQ]\n";
-        assert!(matches!(merge(&policy(false), theirs), Err(PolicyError::Rule(_))));
+        assert!(matches!(merge(&policy(false, &[]), theirs), Err(PolicyError::Rule(_))));
     }
 }

@@ -12,12 +12,26 @@ use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::secluded::{Said, Streams, seclude};
 
+/// How often `goes_on` is asked.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Runs `work` in a child that may enter a container; its error comes back as a text. Of nicdock's descriptors it has those of `keep`.
-pub fn aside(
+/// The child is killed as soon as `goes_on` gives an error, which is the answer then.
+pub fn aside<E: From<PhaseError>>(
     keep: &[BorrowedFd<'_>],
+    goes_on: impl Fn() -> Result<(), E>,
     work: impl FnOnce() -> Result<(), PhaseError>,
-) -> Result<(), PhaseError> {
-    within(Some(keep), None, work)
+) -> Result<(), E> {
+    let mut stopped = None;
+    let mut ask = || match goes_on() {
+        Ok(()) => true,
+        Err(error) => {
+            stopped = Some(error);
+            false
+        }
+    };
+    let result = within(Some(keep), None, &mut ask, work);
+    stopped.map_or(result.map_err(E::from), Err)
 }
 
 /// The same where file systems of a container are looked at, which may be such that they never answer (FUSE): the child is killed
@@ -26,12 +40,13 @@ pub fn aside_at_most(
     limit: Duration,
     work: impl FnOnce() -> Result<(), PhaseError>,
 ) -> Result<(), PhaseError> {
-    within(Some(&[]), Some(limit), work)
+    within(Some(&[]), Some(limit), &mut || true, work)
 }
 
 fn within(
     keep: Option<&[BorrowedFd<'_>]>,
     limit: Option<Duration>,
+    goes_on: &mut dyn FnMut() -> bool,
     work: impl FnOnce() -> Result<(), PhaseError>,
 ) -> Result<(), PhaseError> {
     let what = || "working in another namespace".to_owned();
@@ -55,8 +70,13 @@ fn within(
     })
     .doing(what)?;
     drop((theirs, errors_end));
-    let said = hear(&mut ours, &errors, limit).doing(what)?;
+    let said = hear(&mut ours, &errors, limit, goes_on).doing(what)?;
     let Some(said) = said else {
+        if limit.is_none() {
+            // It works on the host's behalf, and dies at once.
+            drop(child);
+            return Err(PhaseError::new(what(), io::ErrorKind::Interrupted));
+        }
         // What a file system of a container's does not answer may not even die (request_wait_answer() of fs/fuse/dev.c).
         child.abandon();
         let error = io::Error::new(io::ErrorKind::TimedOut, "a file system of the container does not answer");
@@ -71,22 +91,27 @@ fn within(
     }
 }
 
-/// All that comes until the end; what comes on standard error is said at once. `None` if the time is up before.
-fn hear(stream: &mut UnixStream, errors: &Said, limit: Option<Duration>) -> io::Result<Option<String>> {
+/// All that comes until the end; what comes on standard error is said at once. `None` if the time is up before, or it does not go on.
+fn hear(
+    stream: &mut UnixStream,
+    errors: &Said,
+    limit: Option<Duration>,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> io::Result<Option<String>> {
     let deadline = limit.map(|limit| Instant::now() + limit);
     let mut has_errors = true;
     let mut said = Vec::new();
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
+        if left.is_some_and(|left| left.is_zero()) || !goes_on() {
             return Ok(None);
         }
-        let left = left.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        let tick = Timespec::try_from(left.map_or(TICK, |left| left.min(TICK))).map_err(io::Error::other)?;
         let mut sources = vec![PollFd::new(&*stream, PollFlags::IN)];
         if has_errors {
             sources.push(PollFd::new(errors, PollFlags::IN));
         }
-        match poll(&mut sources, left.as_ref()) {
+        match poll(&mut sources, Some(&tick)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -104,7 +129,7 @@ fn hear(stream: &mut UnixStream, errors: &Said, limit: Option<Duration>) -> io::
 
 /// The same in the host's mount namespace, which is that of its first process: what is mounted there stays when nicdock ends. No container is entered.
 pub fn in_host_mounts(work: impl FnOnce() -> Result<(), PhaseError>) -> Result<(), PhaseError> {
-    within(None, None, || {
+    within(None, None, &mut || true, || {
         netns::enter_mounts_of(1).doing(|| "entering the host's mount namespace (process 1)".into())?;
         work()
     })

@@ -7,9 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nicdock_host::model::InUse;
+use nicdock_host::source::processes::{self, command};
+use nicdock_host::source::tables::descriptors;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::devices::{DeviceNode, given_nodes};
+use super::devices::{DeviceNode, every_node, given_nodes};
+use crate::kernel::tables;
 use crate::lease::{Draining, ProcessId};
 use crate::plan::Grant;
 
@@ -51,21 +54,45 @@ fn opener(sign: &InUse) -> Option<u32> {
     }
 }
 
+/// The host's own that had the NIC open when it was taken nevertheless, and live.
+pub fn host(grant: &Grant) -> Vec<Draining> {
+    let open = grant.nic.in_use.iter().filter_map(|sign| match sign {
+        InUse::OpenNode { node, pid, command } => {
+            let (node, command) = (node.clone(), command.clone());
+            Some(Draining::Process { process: ProcessId::of(*pid)?, command, node })
+        }
+        _ => None,
+    });
+    open.collect()
+}
+
+/// Those that have a node open whose device has gone, or is about to go. A number that is another device's by now tells nothing.
+pub fn holders(nodes: &[DeviceNode]) -> Vec<Draining> {
+    let there = every_node().unwrap_or_default();
+    let is_anothers = |node: &&DeviceNode| {
+        there.iter().any(|other| {
+            (other.major, other.minor, other.identity != node.identity) == (node.major, node.minor, true)
+        })
+    };
+    let nodes: Vec<&DeviceNode> = nodes.iter().filter(|node| !is_anothers(node)).collect();
+    if nodes.is_empty() { Vec::new() } else { processes(&nodes) }
+}
+
+/// Those that have one of these nodes open, by its number.
 fn processes(nodes: &[&DeviceNode]) -> Vec<Draining> {
-    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = listed.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pids = processes::all().into_iter().flatten();
     pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| process(pid, nodes)).collect()
 }
 
 fn process(pid: u32, nodes: &[&DeviceNode]) -> Option<Draining> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-    let node = descriptors
-        .filter_map(|entry| number(&entry.path()))
+    let threads = tables::all().threads(pid).ok()?;
+    let node = threads
+        .flat_map(|thread| descriptors(pid, thread).into_iter().flatten())
+        .filter_map(|path| number(&path))
         .find_map(|number| nodes.iter().find(|node| (node.major, node.minor) == number))?;
-    let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     Some(Draining::Process {
         process: ProcessId::of(pid)?,
-        command: command.trim_end().replace(char::is_control, "?"),
+        command: command(pid),
         node: format!("/dev/infiniband/{}", node.name),
     })
 }

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
 use super::devices::{DeviceNode, every_node, given_nodes};
-use super::{Doing, PhaseError, verify};
+use super::{Doing, PhaseError, limits, verify};
 use crate::closing::Closing;
 use crate::kernel::{mount, netns};
 use crate::plan::{Grant, Plan};
@@ -106,7 +106,6 @@ pub fn make_nodes(source: &str, user: User, nodes: &[DeviceNode]) -> Result<Owne
     let what = || "making /dev/infiniband".to_owned();
     let options = [("source", Some(source)), ("mode", Some("755")), ("size", Some("64k"))];
     let folder = mount::detached("tmpfs", &options, MountAttrFlags::empty()).doing(what)?;
-    let before = rustix::process::umask(Mode::empty());
     for node in nodes {
         let what = || format!("making /dev/infiniband/{} ({}:{})", node.name, node.major, node.minor);
         let device = rustix::fs::makedev(node.major, node.minor);
@@ -116,8 +115,9 @@ pub fn make_nodes(source: &str, user: User, nodes: &[DeviceNode]) -> Result<Owne
         let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
         let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
         rustix::fs::chownat(&folder, node.name.as_str(), Some(uid), Some(gid), flags).doing(what)?;
+        // Whatever the umask has left of it.
+        rustix::fs::chmodat(&folder, node.name.as_str(), mode, rustix::fs::AtFlags::empty()).doing(what)?;
     }
-    rustix::process::umask(before);
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -149,8 +149,9 @@ fn exchange_root(root: &OwnedFd, in_memory: bool) -> Result<(), PhaseError> {
         no_programs | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     )?;
     if in_memory {
-        memory("run", &[("mode", Some("755"))], no_programs)?;
-        memory("tmp", &[("mode", Some("1777"))], no_programs)?;
+        let files = limits::files();
+        memory("run", &limits::options("755", limits::RUN, &files), no_programs)?;
+        memory("tmp", &limits::options("1777", limits::TMP, &files), no_programs)?;
     }
     mount::pivot(root, &empty).doing(what)
 }

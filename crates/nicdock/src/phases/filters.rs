@@ -3,22 +3,32 @@
 //! A profile's text says little: what it becomes differs with the library that compiled it, above all for other architectures'
 //! calls. So the filters are read from the kernel and asked.
 
+pub mod machine;
+
 use std::io;
 
+use machine::run;
 use nicdock_audit::identity::Instruction;
 
 use crate::kernel::tracee;
+use crate::request::Netlink;
+use crate::request::sockets::{
+    AF_INET, AF_INET6, AF_NETLINK, AF_RDS, AF_SMC, IPPROTO_SMC, IPPROTO_TCP, SOCK_RAW, TCP_ULP,
+    TELLING_PROTOCOLS,
+};
 
 /// `SECCOMP_RET_ACTION_FULL`, `SECCOMP_RET_LOG`, `SECCOMP_RET_ALLOW` (include/uapi/linux/seccomp.h).
 const ACTION: u32 = 0xffff_0000;
 const LOG: u32 = 0x7ffc_0000;
 const ALLOW: u32 = 0x7fff_0000;
 
-/// A way by which a process asks for a socket, as a filter sees it.
+/// A way by which a process asks for a socket, or makes another one of it, as a filter sees it.
 struct Entry {
     /// `AUDIT_ARCH_*` (include/uapi/linux/audit.h).
     architecture: u32,
     socket: u32,
+    socketpair: u32,
+    setsockopt: u32,
     /// The call that has socket(2) among others, with its arguments in memory, where no filter sees them; 1 is `SYS_SOCKET`.
     socketcall: Option<u32>,
     io_uring_setup: u32,
@@ -27,29 +37,100 @@ struct Entry {
 /// Native, i386, and x32 (bit 30 of the number).
 #[cfg(target_arch = "x86_64")]
 const ENTRIES: &[Entry] = &[
-    Entry { architecture: 0xc000_003e, socket: 41, socketcall: None, io_uring_setup: 425 },
-    Entry { architecture: 0x4000_0003, socket: 359, socketcall: Some(102), io_uring_setup: 425 },
-    Entry { architecture: 0xc000_003e, socket: 0x4000_0029, socketcall: None, io_uring_setup: 0x4000_01a9 },
+    Entry {
+        architecture: 0xc000_003e,
+        socket: 41,
+        socketpair: 53,
+        setsockopt: 54,
+        socketcall: None,
+        io_uring_setup: 425,
+    },
+    Entry {
+        architecture: 0x4000_0003,
+        socket: 359,
+        socketpair: 360,
+        setsockopt: 366,
+        socketcall: Some(102),
+        io_uring_setup: 425,
+    },
+    Entry {
+        architecture: 0xc000_003e,
+        socket: 0x4000_0029,
+        socketpair: 0x4000_0035,
+        setsockopt: 0x4000_021d,
+        socketcall: None,
+        io_uring_setup: 0x4000_01a9,
+    },
 ];
 /// Native, and 32-bit ARM.
 #[cfg(target_arch = "aarch64")]
 const ENTRIES: &[Entry] = &[
-    Entry { architecture: 0xc000_00b7, socket: 198, socketcall: None, io_uring_setup: 425 },
-    Entry { architecture: 0x4000_0028, socket: 281, socketcall: None, io_uring_setup: 425 },
+    Entry {
+        architecture: 0xc000_00b7,
+        socket: 198,
+        socketpair: 199,
+        setsockopt: 208,
+        socketcall: None,
+        io_uring_setup: 425,
+    },
+    Entry {
+        architecture: 0x4000_0028,
+        socket: 281,
+        socketpair: 288,
+        setsockopt: 294,
+        socketcall: None,
+        io_uring_setup: 425,
+    },
 ];
 /// Nothing is known of these, so that nothing is taken as refused.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ENTRIES: &[Entry] = &[];
 
-const AF_NETLINK: u64 = 16;
-/// `NETLINK_KOBJECT_UEVENT` and `NETLINK_RDMA`.
-const TELLING_PROTOCOLS: [u64; 2] = [15, 20];
 /// socket(2) looks at 32 bits of its arguments; a filter sees 64.
 const HIGH_BIT: u64 = 1 << 32;
 
-/// By which way process `pid` can make sockets of RDMA netlink or of uevents; `None` if its filters refuse each. The process is stopped for a moment.
-pub fn lets_through(pid: u32) -> io::Result<Option<&'static str>> {
-    Ok(opening(&tracee::seccomp_filters(pid)?))
+/// What filters let a process do that shows it others' NICs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The call.
+    pub way: &'static str,
+    /// What sockets it makes.
+    pub what: &'static str,
+}
+
+impl std::fmt::Display for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} make sockets of {}", self.way, self.what)
+    }
+}
+
+/// Arguments of socket(2) and what they give.
+type Telling = ([u32; 3], &'static str);
+
+/// With `allowed` of netlink.
+fn telling(allowed: &[Netlink]) -> Vec<Telling> {
+    let mut all: Vec<Telling> =
+        TELLING_PROTOCOLS.into_iter().map(|protocol| ([AF_NETLINK, SOCK_RAW, protocol], RDMA)).collect();
+    if !allowed.contains(&Netlink::Generic) {
+        let generic = Netlink::Generic.number();
+        all.push(([AF_NETLINK, SOCK_RAW, generic], "generic netlink, by which SMC lists RDMA devices"));
+    }
+    let families =
+        [[AF_SMC, SOCK_STREAM, 0], [AF_INET, SOCK_STREAM, IPPROTO_SMC], [AF_INET6, SOCK_STREAM, IPPROTO_SMC]];
+    all.extend(families.map(|arguments| (arguments, SMC)));
+    all.push(([AF_RDS, SOCK_SEQPACKET, 0], "RDS, which picks an RDMA device by address"));
+    all
+}
+
+const RDMA: &str = "RDMA netlink";
+const SMC: &str = "SMC, which picks an RDMA device by address";
+const SOCK_STREAM: u32 = 1;
+const SOCK_SEQPACKET: u32 = 5;
+
+/// By which way process `pid` can make sockets that bring others' NICs, RDMA netlink first; `None` if its filters refuse each. `allowed`
+/// of netlink is its own affair. The process is stopped for a moment.
+pub fn lets_through(pid: u32, allowed: &[Netlink]) -> io::Result<Option<Opening>> {
+    Ok(opening(&tracee::seccomp_filters(pid)?, allowed))
 }
 
 /// Ends whatever makes a call by another entry than the native one, in process `pid`, which waits in a system call, and in all that come of it. For engines whose own
@@ -77,34 +158,49 @@ const NATIVE_ONLY: [Instruction; 7] = [
 ];
 
 /// The first way that no filter of `filters` refuses.
-fn opening(filters: &[Vec<Instruction>]) -> Option<&'static str> {
+fn opening(filters: &[Vec<Instruction>], allowed: &[Netlink]) -> Option<Opening> {
     let open = |entry: &Entry, call: u32, arguments: [u64; 3]| {
         filters.iter().all(|filter| is_allowed(filter, entry.architecture, call, arguments))
     };
     if ENTRIES.is_empty() {
-        return Some("socket(2) of an architecture that nicdock does not know");
+        return Some(Opening { way: "socket(2) of an architecture that nicdock does not know", what: RDMA });
     }
+    let telling = telling(allowed);
+    let as_socket = |[family, kind, protocol]: [u32; 3]| {
+        wide(family, protocol).map(|(family, protocol)| [family, kind.into(), protocol])
+    };
+    let option = wide(IPPROTO_TCP, TCP_ULP).map(|(level, name)| [3, level, name]);
     for entry in ENTRIES {
-        for protocol in TELLING_PROTOCOLS {
-            for (family_bits, protocol_bits) in [(0, 0), (HIGH_BIT, 0), (0, HIGH_BIT), (HIGH_BIT, HIGH_BIT)] {
-                let arguments = [AF_NETLINK | family_bits, 3, protocol | protocol_bits];
-                if open(entry, entry.socket, arguments) {
-                    return Some(if entry.is_native() {
-                        "socket(2)"
-                    } else {
-                        "socket(2) of another architecture"
-                    });
+        for &(arguments, what) in &telling {
+            for (call, [native, other]) in [
+                (entry.socket, ["socket(2)", "socket(2) of another architecture"]),
+                (entry.socketpair, ["socketpair(2)", "socketpair(2) of another architecture"]),
+            ] {
+                // The kernel has no pairs of netlink sockets, and makes nothing on the way.
+                let is_pair = call == entry.socketpair && arguments[0] == AF_NETLINK;
+                if !is_pair && as_socket(arguments).into_iter().any(|arguments| open(entry, call, arguments))
+                {
+                    return Some(Opening { way: if entry.is_native() { native } else { other }, what });
                 }
             }
         }
+        if option.into_iter().any(|arguments| open(entry, entry.setsockopt, arguments)) {
+            return Some(Opening { way: "setsockopt(2)", what: SMC });
+        }
         if entry.socketcall.is_some_and(|call| open(entry, call, [1, 0, 0])) {
-            return Some("socketcall(2) of i386");
+            return Some(Opening { way: "socketcall(2) of i386", what: RDMA });
         }
         if open(entry, entry.io_uring_setup, [1, 0, 0]) {
-            return Some("io_uring");
+            return Some(Opening { way: "io_uring", what: RDMA });
         }
     }
     None
+}
+
+/// Two arguments with each of the high bits that the kernel passes over.
+fn wide(one: u32, other: u32) -> [(u64, u64); 4] {
+    let (one, other) = (u64::from(one), u64::from(other));
+    [(0, 0), (HIGH_BIT, 0), (0, HIGH_BIT), (HIGH_BIT, HIGH_BIT)].map(|(a, b)| (one | a, other | b))
 }
 
 impl Entry {
@@ -117,73 +213,6 @@ fn is_allowed(filter: &[Instruction], architecture: u32, call: u32, arguments: [
     // One that cannot be run is taken as one that refuses nothing.
     let answer = run(filter, architecture, call, arguments).unwrap_or(ALLOW);
     matches!(answer & ACTION, ALLOW | LOG)
-}
-
-/// What a filter answers to a call: classic BPF over `struct seccomp_data`, which has number, architecture, instruction pointer and six
-/// arguments (Documentation/networking/filter.rst). `None` for a program that the kernel would not have taken.
-pub fn run(program: &[Instruction], architecture: u32, call: u32, arguments: [u64; 3]) -> Option<u32> {
-    let mut data = vec![call, architecture, 0, 0];
-    for argument in arguments {
-        #[allow(clippy::cast_possible_truncation)]
-        data.extend([argument as u32, (argument >> 32) as u32]);
-    }
-    data.resize(16, 0);
-    let (mut a, mut x) = (0_u32, 0_u32);
-    let mut memory = [0_u32; 16];
-    let mut at = 0_usize;
-    loop {
-        let Instruction { code, jt, jf, k } = program.get(at)?;
-        let place = *k as usize;
-        at += 1;
-        // Jumps go forward only, so this ends.
-        match *code {
-            0x20 => a = *data.get(place / 4)?,   // LD W ABS
-            0x80 => a = 64,                      // LD W LEN
-            0x81 => x = 64,                      // LDX W LEN
-            0x00 => a = *k,                      // LD IMM
-            0x01 => x = *k,                      // LDX IMM
-            0x60 => a = *memory.get(place)?,     // LD MEM
-            0x61 => x = *memory.get(place)?,     // LDX MEM
-            0x02 => *memory.get_mut(place)? = a, // ST
-            0x03 => *memory.get_mut(place)? = x, // STX
-            0x07 => x = a,                       // MISC TAX
-            0x87 => a = x,                       // MISC TXA
-            0x84 => a = a.wrapping_neg(),        // ALU NEG
-            0x05 => at = at.checked_add(place)?, // JMP JA
-            0x06 => return Some(*k),             // RET K
-            0x16 => return Some(a),              // RET A
-            code if code & 0x07 == 0x04 => {
-                a = compute(code & 0xf0, a, if code & 0x08 == 0 { *k } else { x })?;
-            }
-            code if code & 0x07 == 0x05 => {
-                let with = if code & 0x08 == 0 { *k } else { x };
-                let holds = match code & 0xf0 {
-                    0x10 => a == with,
-                    0x20 => a > with,
-                    0x30 => a >= with,
-                    0x40 => a & with != 0,
-                    _ => return None,
-                };
-                at += usize::from(if holds { *jt } else { *jf });
-            }
-            _ => return None,
-        }
-    }
-}
-
-fn compute(operation: u16, a: u32, with: u32) -> Option<u32> {
-    Some(match operation {
-        0x00 => a.wrapping_add(with),
-        0x10 => a.wrapping_sub(with),
-        0x20 => a.wrapping_mul(with),
-        0x30 => a.checked_div(with)?,
-        0x40 => a | with,
-        0x50 => a & with,
-        0x60 => a.checked_shl(with)?,
-        0x70 => a.checked_shr(with)?,
-        0xa0 => a ^ with,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -220,18 +249,50 @@ mod tests {
             assert_eq!(answer(0x4000_0003, call), KILL, "i386 {call}");
         }
         assert_eq!(answer(0xc000_003e, 0x4000_0027), KILL);
-        assert_eq!(opening(&[NATIVE_ONLY.to_vec()]), Some("socket(2)"));
+        assert_eq!(way(&[NATIVE_ONLY.to_vec()]), Some("socket(2)"));
+    }
+
+    /// Refuses these calls as a whole.
+    fn refusing(calls: &[u32]) -> Vec<Instruction> {
+        let refuse = |call: &u32| [make(0x15, 0, 1, *call), make(0x06, 0, 0, 0x0005_0001)];
+        calls.iter().flat_map(refuse).collect()
+    }
+
+    fn way(filters: &[Vec<Instruction>]) -> Option<&'static str> {
+        opening(filters, &[]).map(|found| found.way)
     }
 
     #[test]
-    fn a_filter_that_refuses_netlink_sockets_lets_nothing_through_and_none_lets_everything() {
-        let refuses =
-            [make(0x15, 0, 3, 41), make(0x20, 0, 0, 16), make(0x15, 0, 1, 16), make(0x06, 0, 0, 0x0005_0001)];
-        assert_eq!(opening(&[filter(&refuses)]), None);
-        assert_eq!(opening(&[filter(&[])]), Some("socket(2)"));
-        assert_eq!(opening(&[]), Some("socket(2)"));
+    fn filters_that_refuse_sockets_let_nothing_through_and_none_lets_everything() {
+        let all = refusing(&[41, 53, 54]);
+        assert_eq!(way(&[filter(&all)]), None);
+        assert_eq!(way(&[filter(&[])]), Some("socket(2)"));
+        assert_eq!(way(&[]), Some("socket(2)"));
         // Either of two filters is enough.
-        assert_eq!(opening(&[filter(&[]), filter(&refuses)]), None);
+        assert_eq!(way(&[filter(&[]), filter(&all)]), None);
+    }
+
+    #[test]
+    fn each_way_to_another_ones_nic_is_told() {
+        assert_eq!(way(&[filter(&refusing(&[41, 54]))]), Some("socketpair(2)"));
+        assert_eq!(way(&[filter(&refusing(&[41, 53]))]), Some("setsockopt(2)"));
+        // Of netlink everything, or generic only; of the rest nothing.
+        let netlink =
+            [make(0x15, 0, 3, 41), make(0x20, 0, 0, 16), make(0x15, 0, 1, 16), make(0x06, 0, 0, 0x0005_0001)];
+        assert_eq!(opening(&[filter(&netlink)], &[]).map(|found| found.what), Some(SMC));
+        let mut others = vec![
+            make(0x15, 0, 6, 41),
+            make(0x20, 0, 0, 16),
+            make(0x15, 0, 3, 16),
+            make(0x20, 0, 0, 32),
+            make(0x15, 0, 1, 16),
+            make(0x06, 0, 0, ALLOW),
+            make(0x06, 0, 0, 0x0005_0001),
+        ];
+        others.extend(refusing(&[53, 54]));
+        let found = opening(&[filter(&others)], &[]).unwrap();
+        assert!(found.what.starts_with("generic netlink"), "{found}");
+        assert_eq!(opening(&[filter(&others)], &[Netlink::Generic]), None);
     }
 
     #[test]
@@ -244,7 +305,7 @@ mod tests {
             make(0x15, 0, 1, 16),
             make(0x06, 0, 0, 0x0005_0001),
         ];
-        assert_eq!(opening(&[filter(&wide)]), Some("socket(2)"));
+        assert_eq!(way(&[filter(&wide)]), Some("socket(2)"));
     }
 
     #[test]
@@ -255,6 +316,6 @@ mod tests {
             make(0x06, 0, 0, 0),
             make(0x06, 0, 0, ALLOW),
         ];
-        assert_eq!(opening(&[native.to_vec()]), Some("socket(2) of another architecture"));
+        assert_eq!(way(&[native.to_vec()]), Some("socket(2) of another architecture"));
     }
 }

@@ -1,23 +1,25 @@
 //! Gives a NIC back to the host as it was, wherever it is now.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nicdock_host::model::Netdev;
 
+use super::away::Away;
+use super::devices::DeviceNode;
+use super::gone::{gone, is_nowhere, netdev_folders};
 use super::network::set_mtu_and_mac;
 use super::settings::Left;
-use super::{Doing, PhaseError, rdma_move, soft_rdma};
+use super::soft_rdma::Wanted;
+use super::{Doing, Patience, PhaseError, draining, rdma_move, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
 use crate::lease::{Journal, Lease, Step};
-use crate::plan::{Grant, NetdevGrant};
-
-/// How long the kernel may take to return a NIC whose namespace has died (`cleanup_net` runs in the background).
-const KERNEL_RETURN: Duration = Duration::from_secs(20);
+use crate::plan::{Grant, NetdevGrant, SoftRdma};
 
 /// How long the kernel may take to remove a NIC that was pulled while a program used it.
 const REMOVAL: Duration = Duration::from_secs(10);
@@ -26,7 +28,7 @@ const REMOVAL: Duration = Duration::from_secs(10);
 ///
 /// `namespace` is the container's, where a descriptor of it is at hand. Without it the container is dead and the kernel puts the
 /// NIC into the host's namespace by itself, unless somebody else keeps that namespace: then it is looked for. An error means
-/// that the NIC is not back.
+/// that the NIC, or a part of it, is not back; it is [`PhaseError::is_kept_away`] if that may come by itself.
 pub fn give_back(
     lease: &Lease,
     namespace: Option<&OwnedFd>,
@@ -45,20 +47,6 @@ pub fn give_back(
     gone(grant).map_or(result, |why| Ok(Left::note_of(why)))
 }
 
-/// Why there is no netdev to give back, if it is told apart from one that is lost.
-fn gone(grant: &Grant) -> Option<String> {
-    let address = grant.nic.pci?;
-    let function = Path::new("/sys/bus/pci/devices").join(address.to_string());
-    let why = if !function.exists() {
-        "was unplugged meanwhile: there is nothing to give back"
-    } else if !function.join("driver").exists() {
-        "has no driver any more: there is nothing to give back; what the host had set on its netdev is to be set again when one is bound"
-    } else {
-        return None;
-    };
-    Some(format!("{} ({address}) {why}", grant.nic.name))
-}
-
 /// The errors that an interface gives while, and after, its driver takes it away.
 fn is_being_removed(error: &PhaseError) -> bool {
     error.error.kind() == io::ErrorKind::NotFound
@@ -67,44 +55,78 @@ fn is_being_removed(error: &PhaseError) -> bool {
 
 fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) -> Result<Left, PhaseError> {
     let grant = &lease.grant;
+    let patience = if lease.stuck.is_some() { Patience::Again } else { Patience::First };
+    let made_once = lease.journal.iter().any(|step| matches!(step, Step::RemakeRdma { .. }));
+    if patience == Patience::Again && made_once && is_here(grant) {
+        // The rest was as before by then; as long as only this is lacking, it is left alone.
+        match remake(lease, &|soft| Some(soft.netdev.clone()), patience, journal) {
+            Err(error) if error.is_kept_away() => return Err(error),
+            _ => {}
+        }
+    }
     let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
     let mut left = Left::default();
+    let mut names = BTreeMap::new();
+    let mut missing = Vec::new();
     for given in &grant.netdevs {
         let name = &given.host.name;
         let Some(taken_to) = lease.namespace_of(name) else { continue };
-        let kept = kept(namespace, taken_to)?;
-        if let Some(handle) = namespace.or(kept.as_ref()) {
+        if let Some(handle) = namespace {
             journal.try_begin(&Step::FetchNetdev { netdev: name.clone() });
             fetch(handle, given)?;
         }
-        let Some(link) = wait_for(&mut host, grant, given)? else { return Ok(left) };
+        let away = Away::in_namespace(taken_to, patience, namespace.is_none());
+        let Some(link) = wait_for(&mut host, grant, given, away, journal)? else {
+            if gone(grant).is_some() {
+                return Ok(left);
+            }
+            left.notes.extend(is_nowhere(grant, given));
+            missing.push(name);
+            continue;
+        };
         journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
-        left.extend(restore(&mut host, given, &link)?);
+        let (now, what_is_left) = restore(&mut host, given, &link)?;
+        left.extend(what_is_left);
+        names.insert(name.clone(), now);
     }
     for rdma in grant.rdma.iter().filter(|rdma| rdma.moves) {
         let name = &rdma.device.name;
         let Some(taken_to) = lease.namespace_of(name) else { continue };
-        let kept = kept(namespace, taken_to)?;
         journal.try_begin(&Step::FetchRdma { device: name.clone() });
-        rdma_move::bring_back(rdma, namespace.or(kept.as_ref()))?;
+        rdma_move::bring_back(rdma, namespace, Away::in_namespace(taken_to, patience, namespace.is_none()))?;
     }
-    if grant.netdevs.iter().all(|given| lease.namespace_of(&given.host.name).is_none()) {
+    if names.is_empty() {
         return Ok(left);
     }
-    for (rdma, soft) in grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
-        let device = rdma.device.name.clone();
-        journal.try_begin(&Step::RemakeRdma { device });
-        soft_rdma::make(&soft.kind, &rdma.device.name, &soft.netdev, journal.ledger)?;
-    }
+    let name_now = |soft: &SoftRdma| {
+        let is_missing = missing.contains(&&soft.netdev);
+        (!is_missing).then(|| names.get(&soft.netdev).unwrap_or(&soft.netdev).clone())
+    };
+    remake(lease, &name_now, patience, journal)?;
     Ok(left)
 }
 
-/// A handle on the container's network namespace, should somebody else keep it: another process, a descriptor, a mount.
-fn kept(namespace: Option<&OwnedFd>, inode: u64) -> Result<Option<OwnedFd>, PhaseError> {
-    if namespace.is_some() {
-        return Ok(None);
+/// Makes the soft RDMA devices anew that went with their netdev, on the netdev that has the name which `netdev` gives; not
+/// those whose netdev is nowhere.
+fn remake(
+    lease: &Lease,
+    netdev: &dyn Fn(&SoftRdma) -> Option<String>,
+    patience: Patience,
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    for (rdma, soft) in lease.grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
+        let Some(netdev) = netdev(soft) else { continue };
+        let name = &rdma.device.name;
+        journal.try_begin(&Step::RemakeRdma { device: name.clone() });
+        let wanted = Wanted { kind: &soft.kind, name, netdev: &netdev };
+        let given = lease.journal.iter().flat_map(|step| match step {
+            Step::Give { nodes, .. } => &nodes[..],
+            _ => &[],
+        });
+        let nodes: Vec<DeviceNode> = given.filter(|node| node.device == *name).cloned().collect();
+        soft_rdma::make(&wanted, journal.ledger, patience, || draining::holders(&nodes))?;
     }
-    netns::find(inode).doing(|| "looking for who keeps the container's network namespace".into())
+    Ok(())
 }
 
 /// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
@@ -140,13 +162,18 @@ fn is_same(link: &Link, planned: &Netdev) -> bool {
     }
 }
 
-/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there. `None` if its
-/// function is gone.
-fn wait_for(host: &mut Rtnl, grant: &Grant, given: &NetdevGrant) -> Result<Option<Link>, PhaseError> {
+/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there, or nicdock, by a handle of who keeps
+/// the container's. `None` if it is in no namespace.
+fn wait_for(
+    host: &mut Rtnl,
+    grant: &Grant,
+    given: &NetdevGrant,
+    mut away: Away,
+    journal: Journal<'_>,
+) -> Result<Option<Link>, PhaseError> {
     let planned = &given.host;
-    let begin = Instant::now();
     loop {
-        let names = names_on_bus(&planned.sysfs);
+        let names = names_on_bus(grant, given);
         let links = host.links().doing(|| "listing the host's interfaces".into())?;
         let mut here: Vec<Link> = links.into_iter().filter(|l| names.contains(&l.name)).collect();
         if here.len() > 1 {
@@ -158,25 +185,32 @@ fn wait_for(host: &mut Rtnl, grant: &Grant, given: &NetdevGrant) -> Result<Optio
         if gone(grant).is_some() {
             return Ok(None);
         }
-        if begin.elapsed() > KERNEL_RETURN {
-            let error = io::Error::new(io::ErrorKind::NotFound, "it is not in the host's namespace");
-            return Err(PhaseError::new(format!("waiting for the kernel to give back {}", planned.name), error)
-                .with_advice("some process still holds the container's network namespace; end it and run nicdock reconcile"));
+        match away.wait(&planned.name) {
+            Ok(Some(handle)) => {
+                journal.try_begin(&Step::FetchNetdev { netdev: planned.name.clone() });
+                fetch(&handle, given)?;
+            }
+            Ok(None) => {}
+            Err(_) if is_nowhere(grant, given).is_some() => return Ok(None),
+            Err(error) => return Err(error),
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The names of the netdevs in the folder in which the planned one was (`…/0000:02:00.0/net`).
-fn names_on_bus(sysfs: &str) -> Vec<String> {
-    let folder = Path::new("/sys").join(sysfs.trim_start_matches('/'));
-    let Some(folder) = folder.parent() else { return Vec::new() };
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+/// Whether every netdev is in the host's namespace, by its place on the bus and its name.
+fn is_here(grant: &Grant) -> bool {
+    grant.netdevs.iter().all(|given| names_on_bus(grant, given).contains(&given.host.name))
+}
+
+/// The names of the netdevs of the device that the planned one was of.
+fn names_on_bus(grant: &Grant, given: &NetdevGrant) -> Vec<String> {
+    let listed = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = netdev_folders(grant, given).into_iter().flat_map(listed);
     entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Makes the netdev as it was; gives what could not be put back.
-fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Left, PhaseError> {
+/// Makes the netdev as it was; gives what it is called now, and what could not be put back.
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(String, Left), PhaseError> {
     let planned = &given.host;
     let index = link.ifindex;
     let mut left = Left::default();
@@ -217,5 +251,5 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<Left, Ph
     if let Some(settings) = &given.settings {
         left.extend(settings.restore_rest(host, index, &name, planned)?);
     }
-    Ok(left)
+    Ok((name, left))
 }

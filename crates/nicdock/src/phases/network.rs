@@ -2,10 +2,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use super::wait::Wait;
-use super::{Doing, PhaseError, port, rdma_move, soft_rdma, stale};
+use super::soft_rdma::Wanted;
+use super::{Doing, Patience, PhaseError, draining, link, rdma_move, soft_rdma, stale};
 use nicdock_host::model::Netdev;
 
 use crate::kernel::netns;
@@ -13,10 +12,7 @@ use crate::kernel::rtnl::{Link, Rtnl};
 use crate::lease::{Journal, Step};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant};
 
-/// How long a link that had a carrier on the host may take to have it again (autonegotiation).
-const CARRIER_WAIT: Duration = Duration::from_secs(15);
-
-/// Fills the caller's namespace, `here`, from the host's, `home`, which `host` speaks to.
+/// Fills the caller's namespace, `here`, from the host's, `home`, which `host` speaks to, and waits for the links.
 pub fn fill(
     host: &mut Rtnl,
     home: &OwnedFd,
@@ -40,15 +36,7 @@ pub fn fill(
             settle_rdma(grant, rdma, (home, here, netns), journal)?;
         }
     }
-    for given in grants.iter().flat_map(|g| &g.netdevs).filter(|n| n.host.carrier == Some(true)) {
-        wait_for_carrier(&mut inside, &given.name)?;
-    }
-    for grant in grants {
-        for rdma in &grant.rdma {
-            port::wait_until_ready(grant, rdma)?;
-        }
-    }
-    Ok(())
+    link::wait(&mut inside, grants)
 }
 
 /// The plan was made a moment ago: the interfaces behind its numbers must still be the same ones, and in this namespace.
@@ -130,7 +118,8 @@ fn settle_rdma(
     let name = &rdma.device.name;
     if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
         journal.begin(&Step::MakeRdma { device: name.clone() })?;
-        return soft_rdma::make(&soft.kind, name, &netdev.name, journal.ledger);
+        let wanted = Wanted { kind: &soft.kind, name, netdev: &netdev.name };
+        return soft_rdma::make(&wanted, journal.ledger, Patience::First, || draining::host(grant));
     }
     if rdma.moves {
         journal.begin(&Step::TakeRdma { device: name.clone(), netns })?;
@@ -147,14 +136,4 @@ fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
         .find(|l| l.name == name)
         .ok_or(io::ErrorKind::NotFound)
         .doing(|| format!("finding {name}"))
-}
-
-fn wait_for_carrier(inside: &mut Rtnl, name: &str) -> Result<(), PhaseError> {
-    let doing = format!("waiting for the link of {name}");
-    let advice = "it had one on the host: look at the cable and the switch";
-    let wait = Wait { doing: doing.clone(), at_most: CARRIER_WAIT, advice };
-    wait.until_complete(
-        |_| doing.clone(),
-        || Ok((!find(inside, name)?.running).then(|| "no carrier".to_owned())),
-    )
 }

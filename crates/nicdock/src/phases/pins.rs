@@ -9,7 +9,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::{Doing, PhaseError};
 use crate::kernel::{bpf, mount, mountinfo};
-use crate::lease::STATE;
+use crate::lease::{PRIVATE, STATE, make_folder};
 
 /// The names of one lease's programs. The caller is in the host's mount namespace.
 pub struct Pins {
@@ -34,7 +34,7 @@ impl Pins {
     pub fn make(&self) -> Result<(), PhaseError> {
         let place = place();
         let what = || format!("mounting a bpffs on {}", place.display());
-        fs::create_dir_all(&place).doing(what)?;
+        make_folder(&place, PRIVATE).doing(what)?;
         if !is_mounted()? {
             let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
                 | MountAttrFlags::MOUNT_ATTR_NODEV

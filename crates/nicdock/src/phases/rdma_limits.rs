@@ -14,6 +14,7 @@ use super::{Doing, PhaseError, cgroup};
 use crate::closing::Closing;
 use crate::plan::Plan;
 use crate::request::RdmaLimits;
+use crate::say::notice;
 
 /// The controller's only file that is written.
 const FILE: &str = "rdma.max";
@@ -24,15 +25,26 @@ const FILE: &str = "rdma.max";
 /// Nothing to do without the controller, unless limits were asked for. For devices that come later there is [`refuse_foreign`].
 pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     let limits = plan.container.rdma_limits;
-    if limits.is_none() && !has_controller() {
+    if limits.is_none() && !cgroup::has_controller("rdma") {
         return Ok(());
     }
-    let folder = if cgroup::is_unified() { unified(&plan.name)? } else { version_1(&plan.name, init)? };
+    let folder = if cgroup::is_unified() {
+        cgroup::hand_down("rdma", &plan.name).map_err(PhaseError::without_rdma_controller)?
+    } else {
+        version_1(&plan.name, init)?
+    };
     let own: Vec<&str> =
         plan.grants.iter().flat_map(|grant| &grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
     for name in devices()? {
         if !own.contains(&name.as_str()) {
             if Closing::RdmaCgroup.is_left_open() {
+                continue;
+            }
+            // Whoever makes a device names it, and must not keep others from starting containers by that.
+            if !can_be_limited(&name) && !Closing::Names.is_left_open() {
+                notice(format_args!(
+                    "warning: the rdma cgroup cannot limit a device with blanks in its name: {name}"
+                ));
                 continue;
             }
             write(&folder, &line(&name, nothing()))?;
@@ -43,15 +55,14 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     Ok(())
 }
 
-fn nothing() -> RdmaLimits {
-    RdmaLimits { handles: Some(0), objects: Some(0) }
+/// A line begins with the device's name, which ends at the first blank (`rdmacg_resource_set_max()`), while `nldev_newlink()` takes any
+/// name.
+fn can_be_limited(device: &str) -> bool {
+    !device.is_empty() && !device.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// Where a container of nicdock's own is in the controller's hierarchy.
-fn folder(name: &str) -> PathBuf {
-    let root = Path::new("/sys/fs/cgroup");
-    let root = if cgroup::is_unified() { root.to_owned() } else { root.join("rdma") };
-    cgroup::below(&root, name)
+fn nothing() -> RdmaLimits {
+    RdmaLimits { handles: Some(0), objects: Some(0) }
 }
 
 /// Held while a group gets limits that nobody waits for, and while one is removed: see [`lift`].
@@ -63,11 +74,17 @@ pub fn turn() -> Result<Turn, PhaseError> {
 ///
 /// Others' groups are left as they are: see [`lift`] for what limits do in a group that its engine removes.
 pub fn limited(name: &str, device: &str) -> Option<(PathBuf, String)> {
-    let folder = folder(name);
+    let folder = cgroup::folder("rdma", name);
     let text = fs::read_to_string(folder.join(FILE)).ok()?;
-    let of_device = |found: &&str| found.split_whitespace().next() == Some(device);
-    let found = text.lines().map(str::trim).find(of_device)?.to_owned();
-    (found != line(device, RdmaLimits::default())).then_some((folder, found))
+    let is_limited = |(of, found): (&str, &str)| of == device && found != line(device, RdmaLimits::default());
+    // As `set` and `refuse_foreign` have written it; what is read may be another device's name.
+    lines(&text).any(is_limited).then(|| (folder, line(device, nothing())))
+}
+
+/// Each line that is one device's, by its name: some names look like lines themselves.
+fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_one = |found: &&str| found.split_whitespace().count() == 3;
+    text.lines().map(str::trim).filter(is_one).filter_map(|found| Some((found.split_once(' ')?.0, found)))
 }
 
 /// Takes the limits of one device off.
@@ -97,21 +114,14 @@ pub fn lift(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    for device in lines.lines().filter_map(|line| line.split_whitespace().next()) {
+    for (device, _) in self::lines(&lines) {
         match fs::write(&path, line(device, RdmaLimits::default())) {
-            // It has gone meanwhile, and its limits with it.
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            // It has gone meanwhile, and its limits with it; or it is a part of another's name.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EINVAL)) => {}
             result => result?,
         }
     }
     Ok(())
-}
-
-/// Whether the kernel has the controller, and the host's set-up lets containers have it.
-pub fn has_controller() -> bool {
-    let root = Path::new("/sys/fs/cgroup");
-    let listed = |text: String| text.split_whitespace().any(|controller| controller == "rdma");
-    fs::read_to_string(root.join("cgroup.controllers")).is_ok_and(listed) || root.join("rdma").is_dir()
 }
 
 /// Every RDMA device of the host. In exclusive mode the class `infiniband` has those of the caller's network namespace only,
@@ -152,19 +162,6 @@ fn line(device: &str, limits: RdmaLimits) -> String {
     format!("{device} hca_handle={} hca_object={}", text(limits.handles), text(limits.objects))
 }
 
-/// The controller is handed down from the root, folder by folder.
-fn unified(name: &str) -> Result<PathBuf, PhaseError> {
-    let root = Path::new("/sys/fs/cgroup");
-    let own = cgroup::below(root, name);
-    for parent in [root, own.parent().unwrap_or(root)] {
-        let control = parent.join("cgroup.subtree_control");
-        fs::write(&control, "+rdma")
-            .doing(|| format!("writing '+rdma' to {}", control.display()))
-            .map_err(PhaseError::without_rdma_controller)?;
-    }
-    Ok(own)
-}
-
 /// On version 1: while this is held, this process is in the container's group, and so is what it makes. libcontainer puts no
 /// process into this hierarchy, and a process that joins after its cgroup namespace was made sees the group's path on the host.
 pub struct Inside {
@@ -203,7 +200,7 @@ fn join(folder: &Path, pid: u32) -> Result<(), PhaseError> {
 
 /// libcontainer puts no process into this hierarchy.
 fn version_1(name: &str, init: u32) -> Result<PathBuf, PhaseError> {
-    let folder = cgroup::below(Path::new("/sys/fs/cgroup/rdma"), name);
+    let folder = cgroup::folder("rdma", name);
     fs::create_dir_all(&folder)
         .doing(|| format!("making {}", folder.display()))
         .map_err(PhaseError::without_rdma_controller)?;
@@ -227,6 +224,14 @@ impl PhaseError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_blanks_is_no_other_devices_line() {
+        let text = "rxe1 x hca_handle=max hca_object=max\nrxe1 hca_handle=0 hca_object=0 \n";
+        let found: Vec<_> = lines(text).collect();
+        assert_eq!(found, [("rxe1", "rxe1 hca_handle=0 hca_object=0")]);
+        assert!(can_be_limited("mlx5_0") && !can_be_limited("rxe1 x") && !can_be_limited("a\nb"));
+    }
 
     #[test]
     fn what_is_not_limited_is_max() {

@@ -2,18 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use rdma_netlink::{Device, Socket};
 
+use super::away::Away;
 use super::{Doing, PhaseError};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::secluded::{Streams, seclude};
 use crate::plan::RdmaGrant;
-
-/// How long the kernel may take to return a device whose namespace has died (`rdma_dev_exit_net`, in the background).
-const KERNEL_RETURN: Duration = Duration::from_secs(20);
 
 /// Moves a device from the namespace `home` into `there`.
 pub fn take(rdma: &RdmaGrant, home: &OwnedFd, there: &OwnedFd) -> Result<(), PhaseError> {
@@ -29,33 +26,35 @@ pub fn take(rdma: &RdmaGrant, home: &OwnedFd, there: &OwnedFd) -> Result<(), Pha
     })
 }
 
-/// Brings a device back; without a handle on the container's namespace that is dead, and the kernel does it by itself.
+/// Brings a device back; without a handle on the container's namespace, by the kernel, when that has died, or by a handle of who keeps it.
 ///
 /// The caller is in the host's namespace. That the device is not there in the end is an error.
-pub fn bring_back(rdma: &RdmaGrant, namespace: Option<&OwnedFd>) -> Result<(), PhaseError> {
+pub fn bring_back(rdma: &RdmaGrant, namespace: Option<&OwnedFd>, mut away: Away) -> Result<(), PhaseError> {
     let name = &rdma.device.name;
     if let Some(namespace) = namespace {
-        let inside = netns::within(namespace, || Socket::open()?.devices())
-            .doing(|| "listing the container's RDMA devices".into())?;
-        if let Some(device) = find(&inside, rdma) {
-            let home = netns::current().doing(|| "opening the host's namespace".into())?;
-            move_from(namespace, device.index, &home).doing(|| format!("moving {name} back"))?;
-        }
+        fetch(rdma, namespace)?;
     }
-    let begin = Instant::now();
     loop {
         let socket = Socket::open().doing(|| "opening RDMA netlink".into())?;
         let devices = socket.devices().doing(|| "listing the host's RDMA devices".into())?;
         if find(&devices, rdma).is_some() {
             return Ok(());
         }
-        if begin.elapsed() > KERNEL_RETURN {
-            let error = io::Error::new(io::ErrorKind::NotFound, "it is not in the host's namespace");
-            return Err(PhaseError::new(format!("waiting for the kernel to give back {name}"), error)
-                .with_advice("some process still holds the container's network namespace; end it and run nicdock reconcile"));
+        if let Some(handle) = away.wait(name)? {
+            fetch(rdma, &handle)?;
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Moves it out of the container's namespace if it is there.
+fn fetch(rdma: &RdmaGrant, namespace: &OwnedFd) -> Result<(), PhaseError> {
+    let inside = netns::within(namespace, || Socket::open()?.devices())
+        .doing(|| "listing the container's RDMA devices".into())?;
+    if let Some(device) = find(&inside, rdma) {
+        let home = netns::current().doing(|| "opening the host's namespace".into())?;
+        move_from(namespace, device.index, &home).doing(|| format!("moving {} back", rdma.device.name))?;
+    }
+    Ok(())
 }
 
 /// The kernel wants both the socket and the caller in the device's namespace (`ib_device_get_by_index`,

@@ -114,13 +114,16 @@ impl Settings {
     pub fn restore_device(&self, host: &mut Rtnl, ifindex: u32, name: &str) -> Left {
         let mut left = Left::default();
         self.programs.restore(host, ifindex, name, &mut left);
-        // Some settings change others: a second look finds and mends that.
-        for _ in 0..2 {
-            left.notes.clear();
+        let mut once = || {
+            let mut left = Left::default();
             self.link.restore(host, ifindex, name, &mut left);
             self.vfs.restore(host, ifindex, name, &mut left);
             self.ethtool.restore(name, &mut left);
-        }
+            left
+        };
+        // Some settings change others: a second look finds and mends that, and what it notes is what counts.
+        once();
+        left.extend(once());
         left
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use nicdock_host::model::NicKind;
 
 use super::{Container, Grant};
-use crate::request::Root;
+use crate::request::{PROCESSES, Processes, Root, Size};
 use crate::view::Profile;
 
 /// One of the five phases: reserve, prepare, enter, verify, return.
@@ -65,12 +65,14 @@ fn prepare(container: &Container, join: Option<&str>) -> Vec<Step> {
         ),
     };
     let root = match &container.root {
-        Root::Host => {
-            step("show the host's own / below a writable layer in memory", "nothing is written to the host")
-        }
+        Root::Host => Some(step(
+            "show the host's own / below a writable layer in memory",
+            "nothing is written to the host",
+        )),
         Root::Directory(path) | Root::Bundle(path) => {
-            step(format!("show {} as /", path.display()), "writable, without devices")
+            Some(step(format!("show {} as /", path.display()), "writable, without devices"))
         }
+        Root::Unnamed => None,
     };
     let volumes = container.volumes.iter().map(|volume| {
         let (access, but) = if volume.read_only {
@@ -86,8 +88,8 @@ fn prepare(container: &Container, join: Option<&str>) -> Vec<Step> {
     let mut steps = vec![
         namespace,
         step("make a private mount namespace", "nothing of the container's file system appears on the host"),
-        root,
     ];
+    steps.extend(root);
     steps.extend(volumes);
     steps
 }
@@ -118,15 +120,24 @@ fn take(grants: &[Grant]) -> Vec<Step> {
                 )),
             }
         }
-        if grant.nic.kind == NicKind::Usnic {
-            let name = &grant.nic.name;
-            steps.push(step(
-                format!("wait until {name}'s port is ACTIVE and its GID has the address"),
-                "the driver learns of carrier and address from events; a queue pair made earlier fails or dies with them",
-            ));
-        }
+        steps.extend(wait_for_link(grant));
     }
     steps
+}
+
+fn wait_for_link(grant: &Grant) -> Option<Step> {
+    let (name, seconds) = (&grant.nic.name, grant.link_timeout?);
+    Some(if grant.nic.kind == NicKind::Usnic {
+        step(
+            format!("wait until {name}'s port is ACTIVE and its GID has the address, at most {seconds} s"),
+            "the driver learns of carrier and address from events; a queue pair made earlier fails or dies with them",
+        )
+    } else {
+        step(
+            format!("wait for the link of {name}, at most {seconds} s"),
+            "a move takes it away for a moment, and a program that starts without it gives up",
+        )
+    })
 }
 
 /// Nodes, view and limits of the container.
@@ -153,6 +164,9 @@ fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
             "the rdma cgroup counts them for the container as a whole",
         ));
     }
+    if container.root != Root::Unnamed {
+        steps.extend(bounds(container));
+    }
     if grants.iter().any(|grant| !grant.rdma.is_empty()) {
         steps.push(step(
             "allow nothing of every other RDMA device, where there is the rdma cgroup",
@@ -171,9 +185,10 @@ fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
         "cover what /proc shows beside processes, CPUs, memory and the own network",
         "interrupts, modules, iomem, bus/pci, the kernel's log and command line name every NIC",
     ));
-    let families: Vec<&str> = container.families.iter().map(|family| family.name.as_str()).collect();
+    let families: Vec<&str> = container.sockets.families.iter().map(|family| family.name.as_str()).collect();
+    let netlink: Vec<&str> = container.sockets.netlink.iter().map(|protocol| protocol.name()).collect();
     steps.push(step(
-        format!("allow sockets of {} and of netlink's ROUTE, SOCK_DIAG, GENERIC", families.join(", ")),
+        format!("allow sockets of {} and of netlink's {}", families.join(", "), netlink.join(", ")),
         if container.socket_program {
             "by seccomp and by a BPF program on the container's cgroup, which sees io_uring and 32-bit calls too"
         } else {
@@ -191,6 +206,34 @@ fn show(container: &Container, grants: &[Grant]) -> Vec<Step> {
         ));
     }
     steps
+}
+
+/// What the container may use up of the host.
+fn bounds(container: &Container) -> Vec<Step> {
+    let limits = container.limits;
+    let processes = match limits.processes {
+        Some(Processes::Unlimited) => None,
+        Some(Processes::AtMost(most)) => Some((most, "asked for")),
+        None => Some((
+            PROCESSES,
+            "where there is the cgroup controller pids: it cannot fill the host's table of processes",
+        )),
+    };
+    let processes = processes.map(|(most, why)| step(format!("allow {most} processes and threads"), why));
+    let memory = limits.memory.map(|Size(bytes)| {
+        step(format!("allow {bytes} bytes of memory"), "asked for; swap and files in memory count")
+    });
+    let shm = limits
+        .shm
+        .map_or_else(|| "half of the host's memory".to_owned(), |Size(bytes)| format!("{bytes} bytes"));
+    let files = step(format!("let files in /dev/shm have {shm}"), "MPI, UCX and NCCL share memory by them");
+    let own = (container.root == Root::Host).then(|| {
+        step(
+            "let files in /tmp have 20 %, in /run 5 % and in the layer over the root 10 % of the host's memory",
+            "what they hold no end of a process frees",
+        )
+    });
+    processes.into_iter().chain(memory).chain([files]).chain(own).collect()
 }
 
 fn verify() -> Vec<Step> {

@@ -27,6 +27,9 @@ pub struct Grant {
     pub umad: bool,
     /// Give the global `rdma_cm` node.
     pub rdma_cm: bool,
+    /// Seconds that its link may take to be there inside; null: it is not waited for.
+    #[serde(default)]
+    pub link_timeout: Option<u32>,
 }
 
 /// One netdev that moves.
@@ -157,7 +160,8 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
     let function = nic.pci.and_then(|address| host.function(address));
     let bridges = function.map(|f| f.bridges.clone()).unwrap_or_default();
     let vfs = function.map(|f| f.vfs.clone()).unwrap_or_default();
-    Ok(Grant { netdevs, bridges, vfs, rdma, umad: request.umad, rdma_cm: request.rdma_cm, nic })
+    let NicRequest { umad, rdma_cm, link_timeout, .. } = *request;
+    Ok(Grant { nic, netdevs, rdma, bridges, vfs, umad, rdma_cm, link_timeout })
 }
 
 fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {

@@ -42,7 +42,7 @@ impl Family {
 impl std::str::FromStr for Family {
     type Err = String;
 
-    /// A name, as `vsock` or `AF_VSOCK`. Not `netlink`: of that only some protocols are safe, and no option widens them.
+    /// A name, as `vsock` or `AF_VSOCK`. Not `netlink`: of that only some protocols are safe (see [`super::Netlink`]).
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase();
         let name = lower.strip_prefix("af_").unwrap_or(&lower);

@@ -10,6 +10,7 @@ use nicdock_audit::report::Report;
 use nicdock_audit::uncontrolled;
 
 use crate::engine;
+use crate::host::shell;
 use crate::nicdock::{Running, expect, nicdock, sleeping, succeed};
 use crate::{Lab, Test};
 
@@ -23,6 +24,9 @@ pub const TESTS: &[Test] = &[
         in_place,
         Lab::is_first_of_its_kernel,
     ),
+    ("the_audit_tries_the_escapes_that_have_a_cve", escapes, Lab::is_first_of_its_kernel),
+    ("an_audit_for_want_of_descriptors_calls_nothing_closed", few, Lab::is_first),
+    ("the_audit_finds_what_was_put_into_a_container_from_outside", put_in, Lab::is_first_of_its_kernel),
     ("the_audit_finds_leaks_in_plain_and_privileged_containers", controls, Lab::is_first_of_its_kernel),
     (
         "every_probe_of_the_audit_finds_something_in_a_control_or_is_listed_with_the_reason",
@@ -48,7 +52,7 @@ const PRECONDITIONS: [&str; 15] = [
     "ENODEV: the device cgroup lets it pass",
     "ENXIO: the device cgroup lets it pass",
     "EOPNOTSUPP: the file system gives no handles",
-    "ENOENT: the kernel has no devlink",
+    "ENOENT: the kernel has no",
     "x32 getpid(): ENOSYS",
     "int 0x80 faults",
     "no foreign IP address is known",
@@ -136,6 +140,68 @@ fn in_place(_: &Lab) -> Result<(), Failed> {
     expect(cases == own.len(), format!("{cases} test cases of {} probes", own.len()))
 }
 
+/// The probes that docs/security/attacks.md names for each CVE, by the beginnings of their ids.
+fn escapes(_: &Lab) -> Result<(), Failed> {
+    let page = include_str!("../../../../docs/security/attacks.md");
+    let report = of_rdma_device()?;
+    let mut count = 0;
+    for row in page.lines().filter(|line| line.starts_with("| CVE-")) {
+        let probes = row.split('|').nth(4).ok_or("a row without probes")?;
+        let ids: Vec<&str> = probes.split('`').skip(1).step_by(2).collect();
+        let mut closed = ids.is_empty();
+        for id in ids {
+            let found: Vec<_> = report.probes.iter().filter(|probe| probe.id.starts_with(id)).collect();
+            expect(!found.is_empty(), format!("no probe is called {id}: {row}"))?;
+            let open = found.iter().find(|probe| probe.result == Verdict::Open);
+            expect(open.is_none(), format!("open: {open:?}"))?;
+            closed |= found.iter().any(|probe| probe.result == Verdict::Closed);
+            count += 1;
+        }
+        expect(closed, format!("nothing is closed, all is not applicable: {row}"))?;
+    }
+    expect(count > 15, format!("only {count} probes are named"))
+}
+
+/// Limits are the audited process's own, and it may have lowered them: what the audit then could not read is not closed.
+fn few(_: &Lab) -> Result<(), Failed> {
+    for most in ["8", "12"] {
+        let _running = Running::with(&RXE1, &format!("ulimit -n {most}; exec sleep 90402"))?;
+        let pid = wait_for("90402")?;
+        let output = nicdock(&["audit", "--pid", &pid, "--only", "sys,proc", "--json"]);
+        expect(!output.status.success(), format!("with {most} descriptors: {output:?}"))?;
+    }
+    Ok(())
+}
+
+/// By whoever is root on the host, while it runs: the host's file systems, and a NIC that was not given.
+fn put_in(_: &Lab) -> Result<(), Failed> {
+    let running = Running::with(&[&RXE1[..], &["--name", "changed"]].concat(), "sleep 90401; true")?;
+    let pid = wait_for("90401")?;
+    let audit = || {
+        let only = "mounted,route";
+        report(&nicdock(&["audit", "--pid", &pid, "--only", only, "--json"]))
+    };
+    let opened = |report: &Report| -> Vec<String> {
+        let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open);
+        open.map(|probe| probe.id.clone()).collect()
+    };
+    let before = opened(&audit()?);
+    let script = format!(
+        "set -e
+        nsenter -t {pid} -m sh -ec ': >/srv/file; mount --bind /proc/sys/kernel/pid_max /srv/file; for kind in sysfs proc debugfs; do mkdir /srv/$kind; mount -t $kind none /srv/$kind; done'
+        ip link set eth3 netns {pid}"
+    );
+    let put = shell(&script);
+    let after = audit().map(|report| opened(&report));
+    Command::new("nsenter").args(["-t", &pid, "-n", "ip", "link", "set", "eth3", "netns", "1"]).status()?;
+    engine::restore_eth3();
+    drop(running);
+    put?;
+    let (wanted, after) = (["mounted.sysfs", "mounted.proc", "mounted.debugfs", "route.not_own"], after?);
+    expect(before.is_empty(), format!("open before: {before:?}"))?;
+    expect(wanted.iter().all(|id| after.iter().any(|found| found == id)), format!("found is {after:?}"))
+}
+
 fn wait_for(argument: &str) -> Result<String, Failed> {
     crate::nicdock::eventually("the container's program", || sleeping(argument).is_some())?;
     Ok(sleeping(argument).ok_or("it has ended")?.to_string())
@@ -152,6 +218,9 @@ struct Controls {
 const PREPARATION: &str = "
     for kind in debugfs:/sys/kernel/debug tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf pstore:/sys/fs/pstore; do
         mount -t ${kind%%:*} none ${kind#*:} 2>/dev/null
+    done
+    for kind in sysfs proc devtmpfs securityfs configfs 'cgroup2 -o nsdelegate'; do
+        mkdir -p /tmp/mounted/${kind%% *}; mount -t $kind none /tmp/mounted/${kind%% *} 2>/dev/null
     done
     for path in /proc/irq /sys/class/infiniband; do mount --bind $path $path && mount -o remount,bind,ro $path; done
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then

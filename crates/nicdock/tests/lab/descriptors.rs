@@ -1,11 +1,8 @@
 //! A descriptor that left its container: the NIC is back, and not given to the next until it is closed.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use libtest_mimic::Failed;
-use rustix::io::IoSliceMut;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use serde_json::Value;
 
 use crate::nicdock::{eventually, expect, fail, succeed};
@@ -17,7 +14,7 @@ pub const TESTS: &[Test] = &[
     ("a_draining_nic_is_given_by_force_only", forced, Lab::is_first_of_its_kernel),
 ];
 
-const FOLDER: &str = "/tmp/passing";
+pub const FOLDER: &str = "/tmp/passing";
 
 /// A container that passes its node's descriptor to whoever listens, and ends.
 fn pass(listener: impl FnOnce(&UnixListener) -> Result<(), Failed>) -> Result<(), Failed> {
@@ -28,41 +25,23 @@ fn pass(listener: impl FnOnce(&UnixListener) -> Result<(), Failed>) -> Result<()
     let volume = format!("{FOLDER}:/passing");
     let options =
         ["run", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--name", "passing", "-v", &volume];
-    succeed(&[&options[..], &["--", &this, "--probe", "pass", "/passing/socket"]].concat())?;
+    succeed(&[&options[..], &["--", &this, "--probe", "pass", "context", "/passing/socket"]].concat())?;
     let result = listener(&socket);
     drop(socket);
     std::fs::remove_dir_all(FOLDER)?;
     result
 }
 
-fn lease() -> Result<Value, Failed> {
+pub fn lease() -> Result<Value, Failed> {
     let listing: Value = serde_json::from_str(&succeed(&["leases", "--json"])?)?;
     Ok(listing["leases"][0].clone())
 }
 
-fn receive(socket: &UnixListener) -> Result<OwnedFd, Failed> {
-    let (stream, _) = socket.accept()?;
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    rustix::net::recvmsg(
-        &stream,
-        &mut [IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let mut descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(list) => Some(list),
-        _ => None,
-    });
-    Ok(descriptors.next().and_then(|mut list| list.next()).ok_or("no descriptor came")?)
-}
-
-const AGAIN: [&str; 8] = ["run", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--", "true"];
+pub const AGAIN: [&str; 8] = ["run", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--", "true"];
 
 fn outside(_: &Lab) -> Result<(), Failed> {
     pass(|socket| {
-        let descriptor = receive(socket)?;
+        let descriptor = crate::probe::receive(socket)?;
         // Between the container's end and now nobody had it, but for the socket.
         let _ = succeed(&["reconcile"]);
         let lease = lease()?;

@@ -1,10 +1,21 @@
 //! The host's state, and that a test leaves it as it was.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use libtest_mimic::Failed;
 use serde_json::Value;
+
+/// Runs a script on the host, which must succeed; gives its standard output. `$SUITE` is this program.
+pub fn shell(script: &str) -> Result<String, Failed> {
+    let output = Command::new("sh").args(["-c", script]).env("SUITE", std::env::current_exe()?).output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(format!("{script}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into())
+}
 
 /// The third and fourth NIC become ones without RDMA, so that there are some whose netdev moves on every kernel.
 /// The third is an e1000e, whose link takes two seconds to come up, the fourth a virtio-net, whose link is there at once.
@@ -86,14 +97,14 @@ pub fn settled() -> Vec<String> {
 
 fn state() -> Vec<String> {
     let mut state = vec![
-        json(&["ip", "-j", "address"], &["ifindex", "valid_life_time", "preferred_life_time", "txqlen"]),
-        json(&["ip", "-j", "route", "show", "table", "all"], &[]),
         json(&["ip", "-6", "-j", "route", "show", "table", "all"], &["expires"]),
         json(&["rdma", "-j", "link"], &["ifindex", "netdev_index"]),
     ];
+    state.extend(ip_json(
+        "address\nroute show table all\nrule\nneighbour show nud permanent\n",
+        &["ifindex", "valid_life_time", "preferred_life_time", "txqlen"],
+    ));
     state.push(listing("/dev/infiniband"));
-    state.push(json(&["ip", "-j", "rule"], &[]));
-    state.push(json(&["ip", "-j", "neighbour", "show", "nud", "permanent"], &[]));
     for folder in ["leases", "bundles", "containers", "broken"] {
         state.push(listing(&format!("/run/nicdock/{folder}")));
     }
@@ -114,6 +125,28 @@ fn listing(folder: &str) -> String {
     names.retain(|name| name != ".lock");
     names.sort();
     format!("{folder}: {names:?}")
+}
+
+/// What ip(8) says to each of these lines, asked in one process: in the lab a process costs as much as what it does.
+fn ip_json(script: &str, without: &[&str]) -> Vec<String> {
+    let mut child = Command::new("ip")
+        .args(["-j", "-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("iproute2");
+    child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("ip reads");
+    let output = child.wait_with_output().expect("ip ends");
+    let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    let answers: Vec<String> = answers
+        .map(|answer| {
+            let mut answer: Value = answer.expect("JSON");
+            normalise(&mut answer, without);
+            answer.to_string()
+        })
+        .collect();
+    assert_eq!(answers.len(), script.lines().count(), "an answer to each line");
+    answers
 }
 
 /// A program's JSON with lists in order and without fields that say nothing of the configuration.

@@ -301,9 +301,7 @@ fn unseen(_: &Lab) -> Result<(), Failed> {
         succeed(&["detach", "eth3"])?;
     }
     let reached = hostile.so_far();
-    expect(reached.is_empty(), format!("{reached:?}"))?;
+    expect(reached.is_empty(), format!("of attach and detach: {reached:?}"))?;
     // It would have seen one.
-    hostile.audit(&[], "audit-stillness")?;
-    let reached = hostile.so_far();
-    expect(reached.contains("stopped"), format!("{reached:?}"))
+    hostile.reaches("audit-stillness", &["stopped"], &[])
 }

@@ -2,13 +2,14 @@
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{expect, shell, succeed, words};
-use crate::{Lab, Test};
+use crate::nicdock::{eventually, expect, shell, succeed, words};
+use crate::{Lab, Test, host};
 
 pub const TESTS: &[Test] = &[
     ("a_container_with_keep_has_the_rdma_device_and_no_netdev", keep, |_| true),
     ("a_container_with_move_has_its_netdev_rdma_device_and_node", move_all, Lab::moves_soft_roce),
     ("a_nic_without_rdma_moves_with_addresses_routes_and_mtu", ethernet, |_| true),
+    ("the_gids_of_a_device_whose_netdev_stays_show_others_macvlans_as_the_plan_says", gids, Lab::is_first),
     ("an_ordinary_user_opens_the_device", ordinary_user, |_| true),
     ("a_foreign_node_can_be_made_and_not_opened", foreign_node, |_| true),
     ("rdma_netlink_and_uevents_are_refused_also_with_high_bits_set", netlink, |_| true),
@@ -44,6 +45,29 @@ fn keep(_: &Lab) -> Result<(), Failed> {
         format!("ibv_devices: {:?}", found[5]),
     )?;
     same(&found[6..], &[&["lo"]])
+}
+
+/// What stays a limit: a tenant's macvlan over a netdev that stays on the host shows in the GIDs of whoever has its RDMA device. The plan says so.
+fn gids(_: &Lab) -> Result<(), Failed> {
+    host::shell(
+        "set -e; ip netns add tenant; ip link add mv0 link eth1 type macvlan; ip link set mv0 netns tenant
+        ip -n tenant address add 10.66.6.6/24 dev mv0; ip -n tenant link set mv0 up",
+    )?;
+    let list = "cat /sys/class/infiniband/rxe1/ports/1/gids/*";
+    let on_host = || host::shell(list).is_ok_and(|gids| gids.contains("0a42:0606"));
+    // The kernel adds it later, from a queue.
+    let added = eventually("the GID of the macvlan's address", on_host);
+    let keep = ["--nic", "rxe1", "--netdev", "keep"];
+    let seen = shell(&keep, list);
+    let told = succeed(&[&["plan"], &keep[..]].concat());
+    host::shell("set -e; ip netns delete tenant; umount /run/netns; rmdir /run/netns")?;
+    added?;
+    expect(
+        seen?.contains("0a42:0606"),
+        "the address of the tenant's macvlan is not seen any more: say so in the plan",
+    )?;
+    let told = told?;
+    expect(told.contains("of every VLAN and macvlan on its netdev"), told)
 }
 
 fn move_all(_: &Lab) -> Result<(), Failed> {

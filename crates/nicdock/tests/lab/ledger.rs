@@ -70,7 +70,7 @@ fn dry_run(_: &Lab) -> Result<(), Failed> {
     let mut running = Running::start("eth3", &["--name", "first"], "sleep 90035; true")?;
     running.kill_supervisor()?;
     let text = succeed(&["reconcile", "--dry-run"])?;
-    expect(text.contains("first was killed; would end"), text)?;
+    expect(text.contains("first has ended; would end"), text)?;
     expect(lease_of("eth3")?["state"] == "abandoned", "it was given back")?;
     succeed(&["reconcile"]).map(drop)
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use libtest_mimic::Failed;
 
 use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, shell, sleeping, succeed};
+use crate::upsets::run;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -12,6 +13,11 @@ pub const TESTS: &[Test] = &[
     ("the_nic_is_back_after_kill_9_of_the_program", kill_program, Lab::is_first_of_its_kernel),
     ("the_nic_is_back_after_kill_9_of_nicdock", kill_nicdock, Lab::is_first_of_its_kernel),
     ("the_next_run_gives_back_what_a_killed_nicdock_held", next_run, Lab::is_first_of_its_kernel),
+    (
+        "a_program_that_does_not_end_with_its_nicdock_is_ended_by_the_next_command",
+        outlives,
+        Lab::is_first_of_its_kernel,
+    ),
     ("signals_are_forwarded", forwarded, Lab::is_first),
     ("the_program_starts_with_no_signal_blocked_or_ignored", signal_state, Lab::is_first_of_its_kernel),
     ("standard_input_and_output_pass_through", streams, Lab::is_first),
@@ -35,6 +41,11 @@ fn exit_status(_: &Lab) -> Result<(), Failed> {
     fail(7, &with(&["sh", "-c", "exit 7"]))?;
     fail(143, &with(&["sh", "-c", "sh -c 'kill -TERM $$'"]))?;
     fail(126, &with(&["/etc/passwd"]))?;
+    std::fs::copy("/bin/true", "/tmp/on-the-host")?;
+    let text = fail(127, &with(&["/tmp/on-the-host"]));
+    std::fs::remove_file("/tmp/on-the-host")?;
+    let text = text?;
+    expect(text.contains("with --host-root /tmp and /run are its own"), text)?;
     let text = fail(127, &with(&["no-such-program"]))?;
     expect(text.contains("no-such-program"), text)
 }
@@ -53,6 +64,41 @@ fn kill_nicdock(_: &Lab) -> Result<(), Failed> {
     eventually("the container ends with its supervisor", || sleeping("90002").is_none())?;
     let text = succeed(&["reconcile"])?;
     expect(text.contains("eth3"), text)
+}
+
+/// A program takes back that it ends with its parent (prctl(2), `PR_SET_PDEATHSIG`), by itself or by a change of its user, as su and sshd
+/// do. One of them forks all the time; the lease of another cannot be read.
+fn outlives(_: &Lab) -> Result<(), Failed> {
+    let this = std::env::current_exe()?.display().to_string();
+    let chain = format!("{this} --probe reach chain");
+    for (clear, program, broken) in
+        [("--pdeathsig clear", chain.as_str(), false), ("--reuid 1000 --clear-groups", "sleep 90007", true)]
+    {
+        let script = format!("exec setpriv {clear} {program} >/dev/null");
+        let mut running = Running::start("eth3", &["--name", "outlives"], &script)?;
+        let runs = || {
+            Command::new("pgrep").args(["-xf", program]).output().is_ok_and(|found| found.status.success())
+        };
+        eventually("the program runs", runs)?;
+        running.kill_supervisor()?;
+        let outlived = runs() && !std::path::Path::new("/sys/class/net/eth3").exists();
+        let lease = std::fs::read_dir("/run/nicdock/leases")?.flatten().map(|entry| entry.path());
+        let lease = lease.filter(|path| path.extension().is_some_and(|of| of == "json")).collect::<Vec<_>>();
+        if broken {
+            std::fs::write(&lease[0], "{")?;
+        }
+        let text = succeed(&["reconcile"]);
+        if broken {
+            run("ip link set eth3 mtu 1400")?;
+            crate::engine::restore_eth3();
+            let _ = std::fs::remove_dir_all("/run/nicdock/broken");
+        }
+        expect(outlived, format!("{clear}: it ended with its nicdock"))?;
+        let text = text?;
+        let told = if broken { "its NIC is on the host" } else { "gave back eth3" };
+        expect(!runs() && text.contains(told), format!("{clear}: {text}"))?;
+    }
+    Ok(())
 }
 
 fn kill_soft_roce(_: &Lab) -> Result<(), Failed> {

@@ -4,6 +4,7 @@
 
 mod attach;
 mod audit;
+mod capabilities;
 mod closed;
 mod closings;
 mod contention;
@@ -12,24 +13,33 @@ mod engine;
 mod entries;
 mod exclusive;
 mod executable;
+mod holders;
 mod host;
 mod hostile;
 mod hostile_audit;
 mod hostile_roots;
 mod hotplug;
 mod isolation;
+mod kept;
 mod killed;
 mod ledger;
 mod libvirt;
 mod lifecycle;
+mod limits;
+mod links;
 mod longevity;
 mod lxc;
 mod lxd;
+mod modes;
 mod monitor;
+mod mpi;
+mod names;
 mod nicdock;
 mod numbers;
 mod opened;
 mod page;
+mod pam;
+mod place;
 mod probe;
 mod probing;
 mod programs;
@@ -37,6 +47,8 @@ mod refusal;
 mod selection;
 mod settings;
 mod sharing;
+mod sockets;
+mod terminals;
 mod times;
 mod upsets;
 mod usnic;
@@ -58,6 +70,19 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// `None` outside of the lab.
+    fn of_this_boot() -> Option<Self> {
+        let word = |name: &str| std::env::var(name).ok();
+        let number = |name: &str| word(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Some(Self {
+            kernel: word("NICDOCK_LAB_KERNEL")?,
+            cgroup: word("NICDOCK_LAB_CGROUP").unwrap_or_default(),
+            nics: number("NICDOCK_LAB_NICS"),
+            vics: number("NICDOCK_LAB_VICS"),
+            exclusive: word("NICDOCK_LAB_RDMA").is_some_and(|mode| mode == "exclusive"),
+        })
+    }
+
     /// Whether soft-RoCE works inside a network namespace, so that its netdev can move.
     pub fn moves_soft_roce(&self) -> bool {
         !self.kernel.starts_with("6.")
@@ -93,14 +118,12 @@ fn main() -> std::process::ExitCode {
     if args.next().as_deref() == Some("--probe") {
         return probe::run(&args.collect::<Vec<_>>());
     }
+    if let Err(error) = place::move_to_where_containers_see() {
+        eprintln!("the suite cannot go to where containers see it: {error}");
+        return std::process::ExitCode::FAILURE;
+    }
     let arguments = Arguments::from_args();
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let (nics, vics) = (number("NICDOCK_LAB_NICS"), number("NICDOCK_LAB_VICS"));
-    let exclusive = std::env::var("NICDOCK_LAB_RDMA").is_ok_and(|mode| mode == "exclusive");
-    let cgroup = std::env::var("NICDOCK_LAB_CGROUP").unwrap_or_default();
-    let lab = std::env::var("NICDOCK_LAB_KERNEL")
-        .ok()
-        .map(|kernel| &*Box::leak(Box::new(Lab { kernel, cgroup, nics, vics, exclusive })));
+    let lab = Lab::of_this_boot().map(|lab| &*Box::leak(Box::new(lab)));
     match lab {
         None => {
             eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
@@ -115,20 +138,29 @@ fn main() -> std::process::ExitCode {
         Some(false),
         &[
             attach::TESTS,
+            capabilities::TESTS,
             closed::TESTS,
             descriptors::TESTS,
             entries::TESTS,
             exclusive::TESTS,
             executable::TESTS,
+            holders::TESTS,
             hostile::TESTS,
             hostile_audit::TESTS,
             hostile_roots::TESTS,
             isolation::TESTS,
+            kept::TESTS,
             killed::TESTS,
             ledger::TESTS,
             lifecycle::TESTS,
+            limits::TESTS,
+            links::TESTS,
             longevity::TESTS,
             opened::TESTS,
+            pam::TESTS,
+            sockets::TESTS,
+            modes::TESTS,
+            names::TESTS,
             numbers::TESTS,
             libvirt::TESTS,
             lxc::TESTS,
@@ -139,6 +171,7 @@ fn main() -> std::process::ExitCode {
             selection::TESTS,
             settings::TESTS,
             sharing::TESTS,
+            terminals::TESTS,
             upsets::TESTS,
             // Last: namespaces that they make may end late, and no other test can change the RDMA mode meanwhile.
             closings::TESTS,
@@ -154,6 +187,7 @@ fn main() -> std::process::ExitCode {
             libvirt::OF_USNIC,
             lxc::OF_USNIC,
             probing::usnic::TESTS,
+            mpi::TESTS,
             usnic_faults::TESTS,
             &[usnic_faults::UNPLUG],
         ],

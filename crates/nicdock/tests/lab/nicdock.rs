@@ -61,10 +61,8 @@ impl Running {
         args.extend(options);
         args.extend(["--", "sh", "-c", &script]);
         let mut this = Self(command(&args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
-        let mut line = String::new();
-        let mut reader = std::io::BufReader::new(this.0.stdout.as_mut().expect("piped"));
-        std::io::BufRead::read_line(&mut reader, &mut line)?;
-        if line.trim() == "ready" { Ok(this) } else { Err("the container did not start".into()) }
+        this.says("ready")?;
+        Ok(this)
     }
 
     /// The same, with standard error to be read.
@@ -73,6 +71,30 @@ impl Running {
         args.extend(options);
         args.extend(["--", "sh", "-c", script]);
         Ok(Self(command(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?))
+    }
+
+    /// Waits for a line of its program's.
+    pub fn says(&mut self, wanted: &str) -> Result<(), Failed> {
+        let before = self.says_until(wanted)?;
+        expect(before.is_empty(), format!("it says '{before}', not '{wanted}'"))
+    }
+
+    /// The lines of its program's before this one.
+    pub fn says_until(&mut self, wanted: &str) -> Result<String, Failed> {
+        let output = self.0.stdout.as_mut().ok_or("piped")?;
+        let mut before = String::new();
+        loop {
+            // No more than the line, which leaves the next one for the next call.
+            let bytes =
+                std::io::Read::bytes(&mut *output).map_while(Result::ok).take_while(|byte| *byte != b'\n');
+            let line = String::from_utf8(bytes.collect())?;
+            if line.trim() == wanted {
+                return Ok(before);
+            }
+            expect(!line.is_empty(), format!("it ended before '{wanted}': {before}"))?;
+            before.push_str(&line);
+            before.push('\n');
+        }
     }
 
     /// The exit status of nicdock.
@@ -119,7 +141,7 @@ impl Drop for Running {
 }
 
 /// Waits until `condition` holds.
-pub fn eventually(what: &str, condition: impl Fn() -> bool) -> Result<(), Failed> {
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), Failed> {
     let begin = Instant::now();
     while !condition() {
         if begin.elapsed() > Duration::from_secs(30) {

@@ -4,13 +4,17 @@
 mod chain;
 mod entry;
 mod exchange;
+mod hold;
 mod listen;
 mod mpi;
 mod pass;
 mod reach;
+mod steal;
 mod xdp;
 
 use std::process::ExitCode;
+
+pub use hold::receive;
 
 /// Prints `open` or the errno's name of what it tried.
 pub fn run(args: &[String]) -> ExitCode {
@@ -29,7 +33,8 @@ pub fn run(args: &[String]) -> ExitCode {
         ["tcx", interface] => return end("tcx", &xdp::tcx(interface)),
         ["mpi"] => return end("mpi", &mpi::run()),
         ["context", path] => return context(path),
-        ["pass", socket] => return end("pass", &pass::run(socket)),
+        ["pass", what, ref sockets @ ..] => return end("pass", &pass::run(what, sockets)),
+        ["hold", place, socket] => return end("hold", &hold::run(place, socket)),
         ["exchange", one, other] => return end("exchange", &exchange::run(one, other, false)),
         ["exchange", one, other, "for-ever"] => return end("exchange", &exchange::run(one, other, true)),
         ["connect", socket] => std::os::unix::net::UnixStream::connect(socket).map(drop),
@@ -38,6 +43,13 @@ pub fn run(args: &[String]) -> ExitCode {
             let goals = reach::Goals { word, secret, written };
             return end("reach", &reach::run(&goals, mode == "hold"));
         }
+        ["call", call, ref arguments @ ..] => {
+            let argument = |place: usize| arguments.get(place).map_or(0, |text| number(text));
+            system_call(number(call), [argument(0), argument(1), argument(2)])
+        }
+        ["clock"] => set_clock(),
+        ["name", name] => ask_for_interface(name),
+        ["steal"] => return end("steal", &steal::run()),
         ["io_uring"] => system_call(libc::SYS_io_uring_setup, [1, 0, 0]),
         ["open", path] => std::fs::OpenOptions::new().read(true).write(true).open(path).map(drop),
         ["mknod", path, major, minor] => mknod(path, number(major), number(minor)),
@@ -79,6 +91,30 @@ fn system_call(call: i64, arguments: [i64; 3]) -> std::io::Result<()> {
     // SAFETY: the calls tried take numbers, or a null pointer that the kernel refuses.
     let result = unsafe { libc::syscall(call, arguments[0], arguments[1], arguments[2]) };
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets the length of a tick to what it is.
+fn set_clock() -> std::io::Result<()> {
+    // SAFETY: a timex is plain numbers, and the kernel fills it.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: it lives for the call.
+    if unsafe { libc::adjtimex(&raw mut timex) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    timex.modes = libc::ADJ_TICK;
+    // SAFETY: as before.
+    if unsafe { libc::adjtimex(&raw mut timex) } < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Asks for an interface of a name: the kernel loads a module called so for who may load modules (`dev_load()`).
+fn ask_for_interface(name: &str) -> std::io::Result<()> {
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: the name is a C string.
+    if unsafe { libc::if_nametoindex(name.as_ptr()) } == 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 fn mknod(path: &str, major: i64, minor: i64) -> std::io::Result<()> {

@@ -1,10 +1,8 @@
 //! What the host has set on a NIC is as before when it returns, whatever a program did to it meanwhile.
 
-use std::process::Command;
-
 use libtest_mimic::Failed;
 
-use crate::host::{difference, settle};
+use crate::host::{difference, settle, shell};
 use crate::nicdock::{Running, eventually, expect, nicdock, sleeping, succeed};
 use crate::{Lab, Test};
 
@@ -188,10 +186,8 @@ fn run(options: &[&str], script: &str) -> Result<String, Failed> {
 fn with_settings(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let result = (|| {
         shell(&format!("set -e\n{SET}"))?;
-        settle();
         let before = state()?;
         test()?;
-        settle();
         let after = state()?;
         let changed = difference(&before, &after);
         expect(changed.is_empty(), changed.join("\n"))
@@ -200,8 +196,22 @@ fn with_settings(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed
     result
 }
 
-/// One setting a line, as the programs that set them show them.
+/// What is set, read while both links are up throughout: a setting of `SET` makes the e1000e negotiate again, when it likes.
 fn state() -> Result<String, Failed> {
+    let links = || shell("cd /sys/class/net; grep . eth[23]/carrier eth[23]/carrier_changes");
+    for _ in 0..20 {
+        settle();
+        let before = links()?;
+        let state = settings()?;
+        if before.starts_with("eth2/carrier:1\neth3/carrier:1\n") && links()? == before {
+            return Ok(state);
+        }
+    }
+    Err("the links of eth2 and eth3 did not stay up while the settings were read".into())
+}
+
+/// One setting a line, as the programs that set them show them.
+fn settings() -> Result<String, Failed> {
     shell(
         "for nic in eth2 eth3; do
             ip -d link show dev $nic | sed 's/^[0-9]*: //'
@@ -219,14 +229,4 @@ fn state() -> Result<String, Failed> {
 
 fn within(pid: i32, script: &str) -> Result<String, Failed> {
     shell(&format!("nsenter -t {pid} -n sh -ec '{script}'"))
-}
-
-/// Runs a script on the host, which must succeed; gives its standard output. `$SUITE` is this program.
-fn shell(script: &str) -> Result<String, Failed> {
-    let output = Command::new("sh").args(["-c", script]).env("SUITE", std::env::current_exe()?).output()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        return Ok(text(&output.stdout));
-    }
-    Err(format!("{script}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into())
 }

@@ -22,6 +22,11 @@ pub const TESTS: &[Test] = &[
         Lab::is_first_of_its_kernel,
     ),
     ("a_nic_whose_driver_is_unbound_while_leased_is_told", unbound, Lab::is_first_of_its_kernel),
+    (
+        "a_nic_of_virtio_without_its_driver_has_no_lease_and_can_be_given_when_it_is_bound",
+        virtio_unbound,
+        Lab::is_first_of_its_kernel,
+    ),
     ("a_nic_that_was_renamed_on_its_way_back_gets_its_name_again", renamed, Lab::is_first_of_its_kernel),
     ("udev_that_names_and_configures_what_comes_back_changes_nothing", udev, Lab::is_first_of_its_kernel),
     ("the_clock_of_the_day_has_no_say", clock, Lab::is_first),
@@ -92,6 +97,41 @@ fn unbound(_: &Lab) -> Result<(), Failed> {
     }
     expect(text.contains("has no driver"), &text)?;
     has_no_lease()
+}
+
+/// The function of the fourth NIC keeps its driver: it is the device of virtio in it that has none. Then the same with a nicdock that was
+/// killed, whose lease cannot be read.
+fn virtio_unbound(lab: &Lab) -> Result<(), Failed> {
+    let device = std::fs::canonicalize("/sys/class/net/eth3/device")?;
+    let driver = std::fs::canonicalize(device.join("driver"))?;
+    let name = device.file_name().ok_or("a device")?.to_string_lossy().into_owned();
+    let write = |file: &str| std::fs::write(driver.join(file), &name);
+    // nicdock alone decides about the second.
+    for killed in [false, true].into_iter().filter(|killed| !killed || lab.is_first()) {
+        let mut running = Running::start("eth3", &["--name", "first"], "sleep 90057; true")?;
+        let lease = std::fs::read_dir("/run/nicdock/leases")?.flatten().map(|entry| entry.path());
+        let lease = lease.filter(|path| path.extension().is_some_and(|of| of == "json")).collect::<Vec<_>>();
+        write("unbind")?;
+        if killed {
+            running.kill_supervisor()?;
+            std::fs::write(&lease[0], "{")?;
+        } else {
+            kill(i32::try_from(running.0.id())?, "TERM")?;
+            running.0.wait()?;
+        }
+        let repaired = succeed(&["reconcile"]);
+        let leases = succeed(&["leases"])?;
+        write("bind")?;
+        eventually("its netdev is there again", || Path::new("/sys/class/net/eth3").exists())?;
+        run("ip link set eth3 mtu 1400")?;
+        crate::engine::restore_eth3();
+        let repaired = repaired?;
+        expect(leases == "No NIC is leased.\n", leases)?;
+        expect(repaired.contains("no driver") == killed, repaired)?;
+        succeed(&["run", "--nic", "eth3", "--host-root", "--", "true"])?;
+    }
+    let _ = std::fs::remove_dir_all("/run/nicdock/broken");
+    Ok(())
 }
 
 /// The third NIC's addresses, link-local ones left out.

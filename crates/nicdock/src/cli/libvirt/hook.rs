@@ -11,7 +11,6 @@ use crate::launch::{self, Recovered};
 use crate::lease::{LeaseError, Ledger, State};
 use crate::libvirt::{self, Domain, Gate, Said, Wish};
 use crate::plan;
-use crate::request::NicRequest;
 use crate::say::notice;
 
 /// libvirt has killed a container whose end it tells; the kernel may still be at it.
@@ -71,9 +70,7 @@ fn possible(domain: &Domain) -> Result<(), Failure> {
     if known.leases.iter().any(|lease| lease.holder(&domain.name).is_some()) {
         return Err(LeaseError::Name(domain.name.clone()).into());
     }
-    for nic in &domain.wish.nics {
-        choose(&known, nic, &domain.name)?;
-    }
+    choose(&known, &domain.wish.nics, &domain.name)?;
     Ok(())
 }
 
@@ -83,24 +80,19 @@ fn started(domain: &Domain) -> Result<(), Failure> {
     let gate = Gate::of_controller(controller)?;
     gate.is_first()?;
     gate.limit(domain.wish.memlock)?;
-    for (at, nic) in domain.wish.nics.iter().enumerate() {
-        one(domain, &gate, nic, at == 0)?;
-    }
+    let who = |leases: &[_]| Target::of_process(gate.pid, Some(&domain.name), leases);
+    give(who, &domain.wish.nics, &domain.wish.terms(), |target| as_promised(target, &domain.wish))?;
     gate.open()?;
     Ok(())
 }
 
-fn one(domain: &Domain, gate: &Gate, nic: &NicRequest, first: bool) -> Result<(), Failure> {
-    let who = |leases: &[_]| Target::of_process(gate.pid, Some(&domain.name), leases);
-    let mut terms = domain.wish.terms();
-    // Nothing uncovers /proc.
-    terms.cover_proc &= first;
-    give(who, nic, terms, |target| as_promised(target, &domain.wish)).map(drop)
-}
-
 /// Whether the gate has closed what it was told to.
 fn as_promised(target: &Target, wish: &Wish) -> Result<(), Failure> {
-    let open = if wish.keep_privileges { open_sockets(target)? } else { still_open(target, wish.memlock)? };
+    let open = if wish.keep_privileges {
+        open_sockets(target, &wish.netlink)?
+    } else {
+        still_open(target, wish.memlock, &wish.netlink)?
+    };
     if open.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 /// `BPF_FUNC_tail_call`
 const TAIL_CALL: u32 = 12;
+/// `BPF_FUNC_set_retval` (Linux 5.18)
+const SET_RETURN_VALUE: u32 = 187;
 /// `BPF_PSEUDO_MAP_FD`, as a source register
 const MAP_DESCRIPTOR: u8 = 0x10;
 
@@ -50,6 +52,17 @@ impl Instruction {
     /// Ends the program: an access is allowed (`true`) or refused.
     pub fn answer(yes: bool) -> [Self; 2] {
         [Self::new(op::MOVE, 0, 0, yes.into()), Self::new(op::EXIT, 0, 0, 0)]
+    }
+
+    /// Ends a program of the LSM's: refused with an error of its own.
+    pub fn refuse(errno: i32) -> [Self; 4] {
+        let [result, exit] = Self::answer(false);
+        [
+            Self::new(op::MOVE, 1, 0, (-errno).cast_unsigned()),
+            Self::new(op::CALL, 0, 0, SET_RETURN_VALUE),
+            result,
+            exit,
+        ]
     }
 
     /// Keeps the context for [`Instruction::go_on`]; the first of a program that uses it.

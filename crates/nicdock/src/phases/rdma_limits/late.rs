@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FILE, folder, line, nothing, turn};
+use super::{FILE, line, lines, nothing, turn};
 use crate::closing::Closing;
 use crate::lease::{Lease, Step};
+use crate::phases::cgroup;
 use crate::request::RdmaLimits;
 use crate::say::notice;
 
 /// Whether there is something to do for [`refuse_foreign`].
 pub fn lack_foreign(leases: &[Lease]) -> bool {
-    containers(leases).iter().any(|(name, own)| !unlimited(&folder(name), own).is_empty())
+    containers(leases).iter().any(|(name, own)| !unlimited(&cgroup::folder("rdma", name), own).is_empty())
 }
 
 /// Gives every container that nicdock's launcher made nothing of the devices that are neither its own nor limited.
@@ -20,7 +21,7 @@ pub fn lack_foreign(leases: &[Lease]) -> bool {
 /// That a container cannot open the node does not hang on this: a failure is told, and nothing else.
 pub fn refuse_foreign(leases: &[Lease]) {
     for (name, own) in containers(leases) {
-        let folder = folder(&name);
+        let folder = cgroup::folder("rdma", &name);
         let devices = unlimited(&folder, &own);
         if devices.is_empty() {
             continue;
@@ -70,9 +71,6 @@ fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
 /// The devices of which a group may have as much as there is, but for `own`.
 fn unlimited(folder: &Path, own: &BTreeSet<String>) -> Vec<String> {
     let text = fs::read_to_string(PathBuf::from(folder).join(FILE)).unwrap_or_default();
-    let devices = text.lines().filter_map(|found| {
-        let device = found.split_whitespace().next()?;
-        (found.trim() == line(device, RdmaLimits::default())).then(|| device.to_owned())
-    });
-    devices.filter(|device| !own.contains(device)).collect()
+    let all = lines(&text).filter(|(device, found)| *found == line(device, RdmaLimits::default()));
+    all.map(|(device, _)| device.to_owned()).filter(|device| !own.contains(device)).collect()
 }

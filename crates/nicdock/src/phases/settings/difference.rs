@@ -7,6 +7,7 @@ use super::Settings;
 /// Every difference, as `link.group is 7 instead of 0`.
 pub fn differences(before: &Settings, now: &Settings) -> Vec<String> {
     let mut found = Vec::new();
+    let now = &Settings { ethtool: now.ethtool.as_far_as_known(&before.ethtool), ..now.clone() };
     let value = |settings: &Settings| {
         let settings = Settings { qdiscs: settings.qdiscs.comparable(), ..settings.clone() };
         serde_json::to_value(settings).unwrap_or_default()

@@ -36,13 +36,28 @@ impl Ethtool {
         })
     }
 
+    /// To be compared with what was there before.
+    pub fn as_far_as_known(&self, before: &Self) -> Self {
+        let speed = match (&self.speed, &before.speed) {
+            (Some(now), Some(before)) => Some(now.as_far_as_known(before)),
+            _ => self.speed.clone(),
+        };
+        Self { speed, ..self.clone() }
+    }
+
     pub fn restore(&self, interface: &str, left: &mut Left) {
         let (door, now) =
             match door::Ethtool::open(interface).and_then(|door| Ok((door, Self::read(interface)?))) {
                 Ok(opened) => opened,
                 Err(error) => return left.note(interface, "what ethtool sets", Err(error)),
             };
-        let mut note = |what: &str, result| left.note(interface, what, result);
+        let mut note = |what: &str, result: io::Result<()>| {
+            // What a driver cannot set nobody has set; should it be different all the same, the comparison at the end tells.
+            let cannot = |error: &io::Error| error.raw_os_error() == Some(libc::EOPNOTSUPP);
+            if !result.as_ref().is_err_and(cannot) {
+                left.note(interface, what, result);
+            }
+        };
         // Channels and rings come first: changing them resets others.
         blocks::restore(&door, &self.blocks, &now.blocks, &mut note);
         if now.features != self.features {

@@ -37,9 +37,14 @@ impl Daemon {
         run("modprobe", &["fuse"])?;
         let (conf, pid) = (format!("{PATH}/conf"), format!("{PATH}/pid"));
         std::fs::write(&conf, "auth_unix_rw=\"none\"\nauth_unix_ro=\"none\"\n")?;
-        let source = format!("{PATH}/group.c");
-        std::fs::write(&source, include_str!("group.c"))?;
-        run("gcc", &["-shared", "-fPIC", "-O2", &format!("-DSPARED=\"{SPARED}\""), "-o", GROUP, &source])?;
+        if !Path::new(GROUP).exists() {
+            let source = format!("{PATH}/group.c");
+            std::fs::write(&source, include_str!("group.c"))?;
+            run(
+                "gcc",
+                &["-shared", "-fPIC", "-O2", &format!("-DSPARED=\"{SPARED}\""), "-o", GROUP, &source],
+            )?;
+        }
         let this = Self { conf, pid, uri: "lxc:///system" };
         this.begin()?;
         Ok(this)
@@ -176,6 +181,11 @@ impl<'a> Container<'a> {
         self.define_xml(&self.xml(options)?)
     }
 
+    /// What it is defined by.
+    pub fn defined(&self) -> Result<String, Failed> {
+        Ok(std::fs::read_to_string(format!("{PATH}/{}.xml", self.name))?)
+    }
+
     pub fn define_xml(&self, xml: &str) -> Result<(), Failed> {
         let path = format!("{PATH}/{}.xml", self.name);
         std::fs::write(&path, xml)?;
@@ -202,7 +212,8 @@ impl<'a> Container<'a> {
                 condition()
             })
         };
-        if !within(15, &|| free().is_ok()) {
+        // It takes its time on a busy machine, and while its first process lives there is nothing that nicdock could give back.
+        if !within(45, &|| free().is_ok()) {
             println!("libvirt has not told nicdock of the end of {}", self.name);
             succeed(&["reconcile"])?;
             free()?;

@@ -1,11 +1,12 @@
-//! A container that passes its node's descriptor out.
+//! A container that passes a descriptor out.
 
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// Opens a node and gets a context by it.
 pub fn context(path: &std::path::Path) -> io::Result<std::fs::File> {
-    let mut file = std::fs::File::options().read(true).write(true).open(path)?;
+    let mut file = open(path)?;
     // `struct ib_uverbs_get_context_resp`: two numbers, which the kernel writes where it is told.
     let answer: &'static mut [u32; 2] = Box::leak(Box::new([0; 2]));
     // `IB_USER_VERBS_CMD_GET_CONTEXT` is 0; the words of what is sent and of the answer (include/uapi/rdma/ib_user_verbs.h).
@@ -18,16 +19,31 @@ pub fn context(path: &std::path::Path) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
-/// Opens its node, gets a context by it, and sends it away.
-pub fn run(path: &str) -> io::Result<()> {
-    let node = std::fs::read_dir("/dev/infiniband")?.flatten().next().ok_or(io::ErrorKind::NotFound)?;
-    let file = context(&node.path())?;
-    let stream = UnixStream::connect(path)?;
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
-    let descriptors = [std::os::fd::AsFd::as_fd(&file)];
-    ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
-    let flags = rustix::net::SendFlags::empty();
-    rustix::net::sendmsg(&stream, &[io::IoSlice::new(b"x")], &mut ancillary, flags)?;
+fn open(path: &std::path::Path) -> io::Result<std::fs::File> {
+    std::fs::File::options().read(true).write(true).open(path)
+}
+
+/// Sends one away by each of these sockets: that of its node, by which it has got a `context` or not (`node`), an ordinary `socket`, or
+/// its standard `input`.
+pub fn run(what: &str, paths: &[&str]) -> io::Result<()> {
+    let node = || -> io::Result<_> {
+        let found = std::fs::read_dir("/dev/infiniband")?.flatten().next();
+        Ok(found.ok_or(io::ErrorKind::NotFound)?.path())
+    };
+    let passed: OwnedFd = match what {
+        "context" => context(&node()?)?.into(),
+        "node" => open(&node()?)?.into(),
+        "input" => io::stdin().as_fd().try_clone_to_owned()?,
+        _ => std::net::UdpSocket::bind("127.0.0.1:0")?.into(),
+    };
+    for path in paths {
+        let stream = UnixStream::connect(path)?;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+        let descriptors = [passed.as_fd()];
+        ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
+        let flags = rustix::net::SendFlags::empty();
+        rustix::net::sendmsg(&stream, &[io::IoSlice::new(b"x")], &mut ancillary, flags)?;
+    }
     Ok(())
 }

@@ -17,6 +17,10 @@ const MDIX_CONTROL: usize = 14;
 const MASK_WORDS: usize = 15;
 const MASTER_SLAVE: usize = 17;
 
+/// `SPEED_UNKNOWN` and `DUPLEX_UNKNOWN` (include/uapi/linux/ethtool.h): while a link has no carrier a driver may not tell them.
+const SPEED_UNKNOWN: u32 = u32::MAX;
+const DUPLEX_UNKNOWN: u8 = 0xff;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     autoneg: u8,
@@ -42,6 +46,15 @@ impl Speed {
         })
     }
 
+    /// With what is not known, for the link is not there now or was not there before, as it was before: that is no difference.
+    pub fn as_far_as_known(&self, before: &Self) -> Self {
+        Self {
+            megabits: as_far_as_known(self.megabits, before.megabits, SPEED_UNKNOWN),
+            duplex: as_far_as_known(self.duplex, before.duplex, DUPLEX_UNKNOWN),
+            ..self.clone()
+        }
+    }
+
     pub fn restore(&self, door: &Ethtool) -> io::Result<()> {
         let (mut words, masks) = get(door)?;
         words[0] = SET_LINK_SETTINGS;
@@ -54,7 +67,22 @@ impl Speed {
         for (to, from) in words[HEAD + masks..].iter_mut().zip(&self.advertised) {
             *to = *from;
         }
-        door.call(&words).map(drop)
+        match door.call(&words) {
+            // virtio_net takes it back that a speed is not known; where the link tells the speed, there is nothing to take back.
+            Err(error)
+                if self.megabits == Some(SPEED_UNKNOWN) && error.raw_os_error() == Some(libc::EINVAL) =>
+            {
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+}
+
+fn as_far_as_known<T: Copy + PartialEq>(now: Option<T>, before: Option<T>, unknown: T) -> Option<T> {
+    match (now, before) {
+        (Some(now), Some(before)) if now == unknown || before == unknown => Some(before),
+        (now, _) => now,
     }
 }
 
@@ -78,4 +106,28 @@ fn set_byte(words: &mut [u32], at: usize, value: u8) {
     let mut bytes = words[at / 4].to_ne_bytes();
     bytes[at % 4] = value;
     words[at / 4] = u32::from_ne_bytes(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed(autoneg: u8, megabits: Option<u32>) -> Speed {
+        Speed { autoneg, mdix: 0, master_slave: 0, advertised: vec![0], megabits, duplex: None }
+    }
+
+    #[test]
+    fn a_speed_that_is_not_known_is_no_difference() {
+        let (known, unknown) = (fixed(0, Some(10_000)), fixed(0, Some(SPEED_UNKNOWN)));
+        assert_eq!(unknown.as_far_as_known(&known), known);
+        assert_eq!(known.as_far_as_known(&unknown), unknown);
+    }
+
+    #[test]
+    fn what_is_known_and_another_is_a_difference() {
+        let known = fixed(0, Some(10_000));
+        for other in [fixed(0, Some(1_000)), fixed(1, None)] {
+            assert_ne!(other.as_far_as_known(&known), known);
+        }
+    }
 }

@@ -1,0 +1,106 @@
+//! Whether a NIC, or its netdev, is nowhere any more, so that there is nothing to give back and nobody to wait for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nicdock_host::model::PciAddress;
+
+use crate::plan::{Grant, NetdevGrant};
+
+/// How far below its function a NIC's netdevs are: below the function itself, or below one device in it (virtio, a subfunction).
+const DEPTH: usize = 1;
+
+/// Why there is no netdev to give back, if it is told apart from one that is lost.
+pub fn gone(grant: &Grant) -> Option<String> {
+    let address = grant.nic.pci?;
+    let function = function(address);
+    // One that was made anew has another name by now.
+    let parents = grant.netdevs.iter().filter_map(parent).filter(|it| it.exists() || !has_a_netdev(address));
+    // A NIC of virtio has two: that of the function (virtio-pci) and that of the device in it (virtio_net).
+    let mut devices = std::iter::once(function.clone()).chain(parents);
+    let why = if function.exists() {
+        let bare = devices.find(|device| !device.join("driver").exists())?;
+        let which = bare.file_name().filter(|_| bare != function);
+        let which = which.map(|name| format!(" for {}", name.display())).unwrap_or_default();
+        format!(
+            "has no driver{which} any more: there is nothing to give back; what the host had set on its netdev is to be set again \
+             when one is bound"
+        )
+    } else {
+        "was unplugged meanwhile: there is nothing to give back".to_owned()
+    };
+    Some(format!("{} ({address}) {why}", grant.nic.name))
+}
+
+/// Why a netdev is in no network namespace, although its NIC is there with a driver: that may make no netdevs any more (an auxiliary
+/// device without its driver, a failed recovery).
+pub fn is_nowhere(grant: &Grant, given: &NetdevGrant) -> Option<String> {
+    let parent = parent(given)?;
+    let is_nowhere = parent.exists() && netdev_folders(grant, given).is_empty();
+    is_nowhere.then(|| {
+        format!(
+            "warning: {} has no netdev any more, in any network namespace: {} is not given back; see dmesg, and bind its driver anew",
+            grant.nic.name, given.host.name
+        )
+    })
+}
+
+/// Where the kernel lists the netdev: with the device that it was of, or, should that have been made anew, with what there is in the
+/// function.
+pub fn netdev_folders(grant: &Grant, given: &NetdevGrant) -> Vec<PathBuf> {
+    match (parent(given), grant.nic.pci) {
+        (Some(parent), None) => folders(&parent, 0),
+        (Some(parent), _) if parent.exists() => folders(&parent, 0),
+        (_, Some(address)) => folders(&function(address), DEPTH),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Whether the function at this address has a netdev, in whatever network namespace.
+pub fn has_a_netdev(address: PciAddress) -> bool {
+    !folders(&function(address), DEPTH).is_empty()
+}
+
+fn function(address: PciAddress) -> PathBuf {
+    Path::new("/sys/bus/pci/devices").join(address.to_string())
+}
+
+/// The device that a netdev is of: `devices/…/virtio3/net/eth3` is that of virtio3.
+fn parent(given: &NetdevGrant) -> Option<PathBuf> {
+    let netdev = Path::new("/sys").join(given.host.sysfs.trim_start_matches('/'));
+    let class = netdev.parent().filter(|class| class.ends_with("net"))?;
+    class.parent().map(Path::to_owned)
+}
+
+/// The folders of netdevs in a device and those so far below it. Such a folder is there as long as there is a netdev in it, also one of
+/// a network namespace that this sysfs does not show (`cleanup_glue_dir()`, drivers/base/core.c).
+fn folders(device: &Path, depth: usize) -> Vec<PathBuf> {
+    let own = device.join("net");
+    if own.exists() {
+        return vec![own];
+    }
+    if depth == 0 {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(device).into_iter().flatten().flatten();
+    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    below.flat_map(|entry| folders(&entry.path(), depth - 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn netdevs_are_found_in_the_function_and_in_a_device_in_it() {
+        let function = tempfile::tempdir().unwrap();
+        let at = |name: &str| function.path().join(name);
+        assert!(folders(function.path(), DEPTH).is_empty());
+        fs::create_dir_all(at("virtio3/net")).unwrap();
+        std::os::unix::fs::symlink(at("virtio3"), at("physfn")).unwrap();
+        assert_eq!(folders(function.path(), DEPTH), [at("virtio3/net")]);
+        assert!(folders(function.path(), 0).is_empty());
+        fs::create_dir(at("net")).unwrap();
+        assert_eq!(folders(function.path(), DEPTH), [at("net")]);
+    }
+}

@@ -24,6 +24,8 @@ mod syscall;
 mod sysctl;
 mod uevent;
 
+pub use syscall::calls;
+
 use crate::probe::{Context, Probe};
 
 /// All of them, in the order in which they run.

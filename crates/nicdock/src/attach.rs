@@ -6,6 +6,7 @@ mod openings;
 mod siblings;
 mod target;
 mod undo;
+mod whole;
 
 pub use apply::{Terms, attach, left_open};
 pub use detach::detach;

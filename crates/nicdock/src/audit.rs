@@ -2,6 +2,7 @@
 
 mod answer;
 mod executable;
+mod filters;
 mod frozen;
 mod keeper;
 mod own;

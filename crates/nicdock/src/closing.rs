@@ -59,6 +59,8 @@ pub enum Closing {
     AuditDescriptors,
     /// its memory cannot be read by processes of the same user
     AuditMemory,
+    /// its filters are those of the whole container, and tell nothing that only its program knows
+    AuditFilters,
     /// it enters the process namespace last
     AuditOrder,
     /// every table of descriptors of a process is looked at
@@ -71,6 +73,8 @@ pub enum Closing {
     RemadeDevice,
     /// names that others have given, to groups and devices, are checked before they are used
     Names,
+    /// the host's own nodes of a NIC that a container has are root's alone
+    HostNodes,
     /// what nicdock makes has modes of its own, whatever the caller's umask
     Modes,
 }
@@ -104,12 +108,14 @@ const NAMES: &[(&str, Closing)] = &[
     ("audit-freeze", Closing::AuditFreeze),
     ("audit-descriptors", Closing::AuditDescriptors),
     ("audit-memory", Closing::AuditMemory),
+    ("audit-filters", Closing::AuditFilters),
     ("audit-order", Closing::AuditOrder),
     ("thread-tables", Closing::ThreadTables),
     ("socket-holders", Closing::SocketHolders),
     ("holder-search", Closing::HolderSearch),
     ("remade-device", Closing::RemadeDevice),
     ("names", Closing::Names),
+    ("host-nodes", Closing::HostNodes),
     ("modes", Closing::Modes),
 ];
 

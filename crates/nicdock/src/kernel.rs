@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod btf;
+pub mod cgroupns;
 pub mod child;
 pub mod ethtool;
 pub mod events;

@@ -11,6 +11,7 @@ pub mod filters;
 pub mod freeze;
 pub mod give_back;
 pub mod gone;
+pub mod host_nodes;
 pub mod limits;
 mod link;
 pub mod movable;

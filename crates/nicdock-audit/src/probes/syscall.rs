@@ -87,10 +87,27 @@ const CALLS: [Call; 33] = [
     plain("reboot", libc::SYS_reboot, 88, &[1, 2, 3, 0]),
     // KEYCTL_GET_KEYRING_ID of KEY_SPEC_USER_KEYRING (-4), not to be made: keyrings belong to users of the user namespace, so
     // a container's root may have the host's (keyrings(7)).
-    plain("keyctl", libc::SYS_keyctl, 288, &[0, usize::MAX - 3, 0]),
+    plain("keyctl", libc::SYS_keyctl, 288, &[0, usize::MAX - 3, 0, 0, 0]),
     // FAN_CLASS_CONTENT: every file that others open.
     plain("fanotify_init", libc::SYS_fanotify_init, 338, &[4, 0]),
 ];
+
+/// A call that probes make, by its entries.
+pub struct Tried {
+    pub name: &'static str,
+    pub native: u32,
+    pub i386: u32,
+    /// How many arguments it has.
+    pub arity: usize,
+}
+
+/// Every call that is tried by its number.
+pub fn calls() -> impl Iterator<Item = Tried> {
+    CALLS.iter().filter_map(|call| {
+        let native = u32::try_from(call.native).ok()?;
+        Some(Tried { name: call.name, native, i386: call.i386, arity: call.arguments.len() })
+    })
+}
 
 pub fn probes() -> Vec<Probe> {
     let mut probes = Vec::new();

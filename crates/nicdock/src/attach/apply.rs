@@ -106,7 +106,7 @@ fn steps(
         Err(error) => Err(LaunchError::Inside(error.to_string())),
     };
     // Before anything of the NIC can be reached.
-    if let Some(group) = target.cgroup.unified().filter(|_| refuses) {
+    if let Some(group) = target.whole.unified().filter(|_| refuses) {
         refuse::refuse(group, &format!("{generation}-sockets"), netlink, journal)?;
     }
     aside(&[target.network.as_fd()], goes_on, || {
@@ -128,7 +128,7 @@ fn steps(
         let _turn = turn()?;
         let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
         siblings.grants.extend_from_slice(grants);
-        let freezer = freeze::file(&target.cgroup)?;
+        let freezer = freeze::file(&target.whole)?;
         let (process, mounts) = (target.process, target.mounts);
         journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view: *view })?;
         show(&Showing { process, grants: &siblings.grants, view: *view, freezer, cover_proc: *cover_proc })?;
@@ -163,7 +163,7 @@ fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
             return Ok(());
         }
         let pins = format!("{}-devices", journal.token.generation);
-        allow::allow(&target.cgroup, &refused, &pins, begin)
+        allow::allow(&target.whole, &refused, &pins, begin)
     })?;
     for node in &given {
         if !allow::can_open(&target.cgroup, pid, node)? {
@@ -201,7 +201,7 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), Launch
     }
     let own = crate::phases::cgroup::Cgroup::of_process(std::process::id())?;
     let alone = |group: &std::path::Path| !own.unified().is_some_and(|own| own.starts_with(group));
-    if sockets::are_hooked() && target.cgroup.unified().is_some_and(alone) {
+    if sockets::are_hooked() && target.whole.unified().is_some_and(alone) {
         return Ok((true, Vec::new()));
     }
     let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \

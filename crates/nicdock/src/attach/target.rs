@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use nicdock_host::source::processes;
 
+use super::whole::whole;
 use crate::kernel::netns;
 use crate::lease::{ATTACH, Holder, Lease, ProcessId};
 use crate::phases::cgroup::{self, Cgroup};
@@ -18,7 +19,10 @@ pub struct Target {
     pub network: OwnedFd,
     /// The inode number of its mount namespace.
     pub mounts: u64,
+    /// The first process's.
     pub cgroup: Cgroup,
+    /// Those that hold all of its processes.
+    pub whole: Cgroup,
     /// Who answers for it in the ledger, if nicdock's launcher made it.
     pub own: Option<Holder>,
 }
@@ -82,6 +86,7 @@ impl Target {
             network: netns::of_process(first).map_err(failed)?,
             mounts: std::os::unix::fs::MetadataExt::ino(&mounts),
             cgroup: Cgroup::of_process(first)?,
+            whole: whole(first)?,
             own,
         };
         // All of that was read of one process, unless it ended meanwhile.

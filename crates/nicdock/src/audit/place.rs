@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nicdock_audit::identity::{Capabilities, Identity, Instruction};
 use nicdock_audit::seclusion::{InPlace, Seclusion};
 
+use super::filters::tell_all;
 use super::{Audit, told};
 use crate::closing::Closing;
 use crate::kernel::membership::{self, Membership};
@@ -44,6 +45,9 @@ impl Entering {
                 "process {pid} has {counted} seccomp filters or the strict mode, and {} can be read",
                 filters.len()
             ));
+        }
+        if !Closing::AuditFilters.is_left_open() {
+            tell_all(pid, &filters)?;
         }
         let groups = cgroups(pid).map_err(failed(format!("finding the cgroups of process {pid}")))?;
         if let Some(group) = groups.iter().find(|group| freeze::is_frozen(group)) {

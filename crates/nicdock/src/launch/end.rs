@@ -9,7 +9,7 @@ use crate::attach;
 use crate::closing::Closing;
 use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
-use crate::phases::{cgroup, draining, queue_pairs, stale};
+use crate::phases::{cgroup, draining, host_nodes, queue_pairs, stale};
 use crate::plan::check_name;
 use crate::say::notice;
 
@@ -108,7 +108,7 @@ pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchE
         ledger.keep(&lock, lease, left, None)?;
         return Ok(None);
     }
-    ledger.free(&lock, lease)?;
+    host_nodes::free(ledger, &lock, lease)?.iter().for_each(notice);
     Ok(Some(format!(
         "{} can be given again: the last descriptor that left its container is closed",
         lease.grant.nic.name
@@ -228,7 +228,8 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
     journal.try_begin(&Step::Free);
     let lock = journal.ledger.lock()?;
     if reached_by.is_empty() && left.dirty.is_empty() {
-        return Ok(journal.ledger.free(&lock, lease)?);
+        host_nodes::free(journal.ledger, &lock, lease)?.iter().for_each(notice);
+        return Ok(());
     }
     for one in &reached_by {
         notice(format_args!(

@@ -9,7 +9,8 @@ use super::end::{Recovered, drained, recover_one};
 use crate::attach;
 use crate::kernel::pidfd::Process;
 use crate::lease::{Holder, Lease, Ledger, State};
-use crate::phases::cgroup;
+use crate::phases::{cgroup, host_nodes};
+use crate::say::notice;
 
 /// How long a supervisor may take to give back the NIC of a container that was ended.
 const SUPERVISOR: Duration = Duration::from_secs(15);
@@ -107,7 +108,7 @@ fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, La
 
 fn free(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
     let lock = ledger.lock()?;
-    ledger.free(&lock, lease)?;
+    host_nodes::free(ledger, &lock, lease)?.iter().for_each(notice);
     Ok(format!("{} can be given again, although it was kept by {}", lease.grant.nic.name, lease.kept_by()))
 }
 

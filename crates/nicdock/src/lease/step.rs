@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ProcessId;
 use crate::phases::devices::DeviceNode;
+use crate::phases::host_nodes::HostNode;
 use crate::view::Profile;
 
 /// A step. Undoing one that was not done, or was undone already, does nothing.
@@ -32,6 +33,8 @@ pub enum Step {
     Restrict,
     /// The container, whose first process this is, may open these nodes. Undo: as `Restrict` and `Allow`.
     Give { container: String, process: ProcessId, nodes: Vec<DeviceNode> },
+    /// The host's own nodes of the NIC are taken from others than root. Undo, when the NIC can be given again: they are as noted here.
+    Withhold { nodes: Vec<HostNode> },
     /// The devices of these nodes (`DeviceNode::identity`) had gone while the container ran: its rules and nodes were taken away. Nothing
     /// to undo.
     Revoke { container: String, nodes: Vec<u64> },
@@ -79,6 +82,7 @@ impl Step {
             Self::Create => "create",
             Self::Restrict => "restrict",
             Self::Give { .. } => "give",
+            Self::Withhold { .. } => "withhold",
             Self::Revoke { .. } => "revoke",
             Self::Compose => "compose",
             Self::Start => "start",

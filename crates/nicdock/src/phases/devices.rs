@@ -57,6 +57,21 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
     Ok(nodes)
 }
 
+/// Every node of the NIC's RDMA devices, given or not, but for `rdma_cm`, which is every device's.
+pub fn every_node_of(grant: &Grant) -> Result<Vec<DeviceNode>, PhaseError> {
+    let mut nodes = Vec::new();
+    for rdma in &grant.rdma {
+        for (class, prefix) in
+            [("infiniband_verbs", "uverbs"), ("infiniband_mad", "umad"), ("infiniband_mad", "issm")]
+        {
+            let mut found = of_class(class, prefix, &rdma.device.name)?;
+            found.retain(|node| is_where(&rdma.device.sysfs, class, &node.name));
+            nodes.extend(found);
+        }
+    }
+    Ok(nodes)
+}
+
 /// Whether the node's device is where the RDMA device of the grant is, below `sysfs` (`devices/…/infiniband/mlx5_0`): one of the same name
 /// may have been made elsewhere since.
 fn is_where(sysfs: &str, class: &str, node: &str) -> bool {

@@ -4,6 +4,9 @@
 //! calls. So the filters are read from the kernel and asked.
 
 pub mod machine;
+mod secret;
+
+pub use secret::secret;
 
 use std::io;
 

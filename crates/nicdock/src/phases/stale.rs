@@ -14,7 +14,7 @@ pub use find::{Gone, gone};
 use std::fmt;
 
 use super::devices::{DeviceNode, given_nodes, present};
-use super::{PhaseError, rdma_limits};
+use super::{PhaseError, host_nodes, rdma_limits};
 use crate::closing::Closing;
 use crate::lease::{Journal, Lease, LeaseError, Ledger, Lock, ProcessId, Step};
 use crate::say::notice;
@@ -50,6 +50,16 @@ pub fn give(
         let (container, grants) = (journal.token.container.clone(), std::slice::from_ref(grant));
         let nodes = given_nodes(grants)?;
         Journal { grants, ..journal }.begin_locked(&lock, &Step::Give { container, process, nodes })?;
+    }
+    let leases = journal.ledger.readable()?;
+    for grant in journal.grants {
+        let own = leases.iter().find(|lease| lease.grant.nic.key() == grant.nic.key());
+        let nodes = host_nodes::open_to_others(grant, own)?;
+        if !nodes.is_empty() {
+            let grants = std::slice::from_ref(grant);
+            Journal { grants, ..journal }.begin_locked(&lock, &Step::Withhold { nodes: nodes.clone() })?;
+            host_nodes::withhold(&nodes)?;
+        }
     }
     let nodes = given_nodes(journal.grants)?;
     allow(&nodes, &|step: &Step| journal.begin_locked(&lock, step))?;

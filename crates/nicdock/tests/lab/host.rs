@@ -105,6 +105,7 @@ fn state() -> Vec<String> {
         &["ifindex", "valid_life_time", "preferred_life_time", "txqlen"],
     ));
     state.push(listing("/dev/infiniband"));
+    state.push(modes("/dev/infiniband"));
     for folder in ["leases", "bundles", "containers", "broken"] {
         state.push(listing(&format!("/run/nicdock/{folder}")));
     }
@@ -114,6 +115,18 @@ fn state() -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     state.push(mounts);
     state
+}
+
+/// Who may open what is in a folder.
+fn modes(folder: &str) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mode = |entry: std::fs::DirEntry| {
+        let mode = entry.metadata().map_or(0, |file| std::os::unix::fs::MetadataExt::mode(&file));
+        format!("{} {mode:o}", entry.file_name().display())
+    };
+    let mut modes: Vec<String> = entries.map(mode).collect();
+    modes.sort();
+    format!("{folder}: {modes:?}")
 }
 
 /// Names in a folder; of a cgroup the folders only.

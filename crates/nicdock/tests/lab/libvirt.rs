@@ -118,11 +118,8 @@ fn leased(lab: &Lab) -> Result<(), Failed> {
     first.define(&rxe1(lab))?;
     second.define(&["--nic", "eth3"])?;
     third.define(&rxe1(lab))?;
-    first.start()?;
     second.start()?;
-    let said = third.refused()?;
-    expect(said.contains("held by container first"), said)?;
-    expect(!third.has_run(), "its program ran")?;
+    third.is_refused_as_long_as_there_is(&first)?;
     first.has_rxe1()?;
     expect(second.inside("ls /sys/class/net")? == "eth3\nlo\n", "eth3 is not inside")?;
     all_or_none(&third, &second)?;
@@ -137,8 +134,7 @@ fn all_or_none(two: &Container, other: &Container) -> Result<(), Failed> {
     let both = xml.replace("</nicdock:nics>", "<nicdock:nic select='eth3'/></nicdock:nics>");
     let before = two.defined()?;
     two.define_xml(&both)?;
-    let said = two.refused()?;
-    expect(said.contains("held by container second"), said)?;
+    two.is_refused_as_long_as_there_is(other)?;
     let leases = succeed(&["leases"])?;
     expect(Path::new("/sys/class/net/eth2").exists() && !leases.contains("third"), leases)?;
     other.stop()?;

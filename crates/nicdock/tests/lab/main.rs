@@ -13,6 +13,8 @@ mod engine;
 mod entries;
 mod exclusive;
 mod executable;
+mod filters;
+mod groups;
 mod holders;
 mod host;
 mod hostile;
@@ -144,6 +146,8 @@ fn main() -> std::process::ExitCode {
             entries::TESTS,
             exclusive::TESTS,
             executable::TESTS,
+            filters::TESTS,
+            groups::TESTS,
             holders::TESTS,
             hostile::TESTS,
             hostile_audit::TESTS,

@@ -7,14 +7,69 @@ use std::process::{Command, Stdio};
 use libtest_mimic::Failed;
 
 use crate::lifecycle::kill;
-use crate::nicdock::{Running, expect};
+use crate::nicdock::{Running, command as nicdock_command, expect, succeed};
 use crate::{Lab, Test};
 
-pub const TESTS: &[Test] = &[(
-    "what_nicdock_makes_has_the_same_modes_whatever_the_umask_of_who_calls_it",
-    modes,
-    Lab::is_first_of_its_kernel,
-)];
+pub const TESTS: &[Test] = &[
+    (
+        "what_nicdock_makes_has_the_same_modes_whatever_the_umask_of_who_calls_it",
+        modes,
+        Lab::is_first_of_its_kernel,
+    ),
+    (
+        "users_of_the_host_cannot_open_the_node_of_a_nic_that_a_container_has",
+        host_nodes,
+        Lab::is_first_of_its_kernel,
+    ),
+];
+
+/// Whether an ordinary user of the host opens the node of rxe1.
+fn others_open_it() -> Result<bool, Failed> {
+    let script =
+        "cd /sys/class/infiniband_verbs && exec 3<>/dev/infiniband/$(grep -lx rxe1 */ibdev | cut -d/ -f1)";
+    let mut command = Command::new("sh");
+    Ok(command.args(["-c", script]).uid(1000).gid(1000).stderr(Stdio::null()).status()?.success())
+}
+
+fn host_nodes(_: &Lab) -> Result<(), Failed> {
+    expect(others_open_it()?, "the node is not everybody's before")?;
+    for (left_open, opens) in [("host-nodes", true), ("", false)] {
+        let mut command = nicdock_command(&[
+            "run",
+            "--nic",
+            "rxe1",
+            "--netdev",
+            "keep",
+            "--name",
+            "first",
+            "--host-root",
+            "--",
+            "sh",
+            "-c",
+            "echo ready; exec sleep 90086",
+        ]);
+        command.env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut first = Running(command.spawn()?);
+        first.says("ready")?;
+        expect(others_open_it()? == opens, format!("left out: '{left_open}'"))?;
+        if opens {
+            continue;
+        }
+        // Who joins and who is attached have it too; who ends last gives it back.
+        let mut second =
+            Running::with(&["--join", "first", "--name", "second"], "echo ready; exec sleep 90087")?;
+        second.says("ready")?;
+        first.kill_supervisor()?;
+        drop(first);
+        succeed(&["reconcile"])?;
+        expect(!others_open_it()?, "it is everybody's while the second one has it")?;
+        second.kill_supervisor()?;
+        drop(second);
+        expect(!others_open_it()?, "it is everybody's although nobody has given it back")?;
+        succeed(&["reconcile"])?;
+    }
+    expect(others_open_it()?, "the node is not everybody's again")
+}
 
 /// All that nicdock makes on the host, with modes, but for what it makes once.
 const LIST: &str = "find /run/nicdock /sys/fs/cgroup/nicdock /sys/fs/cgroup/*/nicdock -maxdepth 3 -not -type l \

@@ -146,7 +146,7 @@ fn on_request(_: &Lab) -> Result<(), Failed> {
 }
 
 /// Generic netlink, SMC by number and by family, RDS, the option of TCP's; last what is none of nicdock's business.
-const FROM_INSIDE: &str = "python3 -c '
+pub const FROM_INSIDE: &str = "python3 -c '
 import socket as s
 def t(make):
     try: make(); print(\"open\")

@@ -54,7 +54,8 @@ pub fn run(program: &[Instruction], architecture: u32, call: u32, arguments: [u6
     }
 }
 
-fn compute(operation: u16, a: u32, with: u32) -> Option<u32> {
+/// Gives nothing for what the kernel would not have taken.
+pub fn compute(operation: u16, a: u32, with: u32) -> Option<u32> {
     Some(match operation {
         0x00 => a.wrapping_add(with),
         0x10 => a.wrapping_sub(with),

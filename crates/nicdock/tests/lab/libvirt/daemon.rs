@@ -228,6 +228,35 @@ impl<'a> Container<'a> {
         self.daemon.refused(&["start", self.name])
     }
 
+    /// Not started, because `holder` has the NIC. A libvirtd that was started anew ends a container that it does not find again (`virLXCProcessReconnectDomain()`,
+    /// src/lxc/lxc_process.c), and then the NIC is free: that is told, and tried again.
+    pub fn is_refused_as_long_as_there_is(&self, holder: &Self) -> Result<(), Failed> {
+        for _ in 0..3 {
+            holder.start()?;
+            let process = holder.pid()?;
+            let said = match self.refused() {
+                Ok(said) => said,
+                Err(_) if !Path::new(&format!("/proc/{process}")).exists() => {
+                    println!("libvirtd has ended container {} by itself", holder.name);
+                    self.stop()?;
+                    continue;
+                }
+                Err(error) => {
+                    let leases = succeed(&["leases", "--json"])?;
+                    return Err(format!(
+                        "{}; {} has process {process}: {leases}",
+                        error.message().unwrap_or_default(),
+                        holder.name
+                    )
+                    .into());
+                }
+            };
+            expect(said.contains(&format!("held by container {}", holder.name)), said)?;
+            return expect(!self.has_run(), "its program ran");
+        }
+        Err(format!("libvirtd ended container {} three times", holder.name).into())
+    }
+
     /// Whether its program ran since the last start.
     pub fn has_run(&self) -> bool {
         Path::new(&self.output()).exists()

@@ -14,6 +14,7 @@ pub mod seclusion;
 pub mod target;
 pub mod uncontrolled;
 mod walk;
+pub mod weakness;
 mod words;
 
 pub use kernel::passed;

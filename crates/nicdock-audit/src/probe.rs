@@ -12,6 +12,8 @@ use crate::words::Words;
 pub enum Verdict {
     Closed,
     Open,
+    /// Open, and explained by what was chosen for the container.
+    Accepted,
     /// What the attempt needs is missing, as the probe itself has found.
     NotApplicable,
 }
@@ -36,7 +38,15 @@ impl Finding {
         Self { verdict: Verdict::NotApplicable, evidence: evidence.into() }
     }
 
-    /// Success is open, any error closed; `what` was tried.
+    /// An error is closed, unless it says only that something is used up: whoever has freed some may try again.
+    pub fn refused(what: &str, errno: Errno) -> Self {
+        if errno.is_exhaustion() {
+            return Self::open(format!("not concluded: {what}: {errno}"));
+        }
+        Self::closed(format!("{what}: {errno}"))
+    }
+
+    /// Success is open, an error closed as [`Finding::refused`] says; `what` was tried.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "what a call gave is given on, and a descriptor in it closed"
@@ -44,11 +54,11 @@ impl Finding {
     pub fn of<T>(what: &str, result: Result<T, Errno>) -> Self {
         match result {
             Ok(_) => Self::open(format!("{what}: succeeded")),
-            Err(errno) => Self::closed(format!("{what}: {errno}")),
+            Err(errno) => Self::refused(what, errno),
         }
     }
 
-    /// The kernel answers what it only does once permission was given (`reached`): open. Any other error is closed.
+    /// The kernel answers what it only does once permission was given (`reached`): open. Any other error is as [`Finding::refused`] says.
     pub fn unless_reached<T>(what: &str, result: Result<T, Errno>, reached: &[i32]) -> Self {
         match result {
             Err(errno) if reached.contains(&errno.0) => {

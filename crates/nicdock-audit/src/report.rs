@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::probe::{Context, Verdict};
+use crate::weakness::Weakness;
 
 /// The whole report, as `--json` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Report {
 pub struct Summary {
     pub closed: usize,
     pub open: usize,
+    /// Open, and explained by a weakness that the plan names.
+    #[serde(default)]
+    pub accepted: usize,
     pub not_applicable: usize,
     /// Files and folders looked at below /sys and /proc.
     pub entries_walked: usize,
@@ -44,6 +48,9 @@ pub struct Entry {
     pub id: String,
     pub result: Verdict,
     pub evidence: String,
+    /// The id of the weakness that explains it, if it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weakness: Option<String>,
     #[serde(default)]
     pub milliseconds: u64,
 }
@@ -54,6 +61,7 @@ impl Summary {
         Self {
             closed: count(Verdict::Closed),
             open: count(Verdict::Open),
+            accepted: count(Verdict::Accepted),
             not_applicable: count(Verdict::NotApplicable),
             ..Self::default()
         }
@@ -61,7 +69,8 @@ impl Summary {
 }
 
 impl Report {
-    pub fn new(probes: Vec<Entry>, context: &Context, duration: Duration) -> Self {
+    pub fn new(mut probes: Vec<Entry>, context: &Context, duration: Duration) -> Self {
+        accept(&mut probes, &context.target.weaknesses);
         let summary = Summary {
             entries_walked: context.walk.seen.values().sum(),
             seconds: rounded(duration.as_secs_f64()),
@@ -90,6 +99,15 @@ impl Report {
             _ if self.summary.open > 0 => 1,
             _ => 0,
         }
+    }
+}
+
+/// Whatever is open and explained is accepted, and nothing else.
+fn accept(probes: &mut [Entry], weaknesses: &[Weakness]) {
+    for entry in probes.iter_mut().filter(|entry| matches!(entry.result, Verdict::Open | Verdict::Accepted)) {
+        let by = weaknesses.iter().find(|weakness| weakness.explains(&entry.id));
+        entry.result = if by.is_some() { Verdict::Accepted } else { Verdict::Open };
+        entry.weakness = by.map(|weakness| weakness.id.clone());
     }
 }
 

@@ -43,6 +43,7 @@ pub fn run(target: Target, only: Option<&str>) -> Result<Report, String> {
             result: finding.verdict,
             milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             evidence: printable(&finding.evidence),
+            weakness: None,
         });
     }
     progress.end();

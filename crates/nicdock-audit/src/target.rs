@@ -6,6 +6,8 @@ pub use learned::{interfaces_by_index, learn};
 
 use serde::{Deserialize, Serialize};
 
+use crate::weakness::Weakness;
+
 /// Everything that the audit looks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -24,6 +26,9 @@ pub struct Target {
     /// Network protocol families beyond those of every container that it may use (`socket(2)`).
     #[serde(default)]
     pub allowed_families: Vec<u64>,
+    /// What was chosen to be open.
+    #[serde(default)]
+    pub weaknesses: Vec<Weakness>,
     /// Where nicdock keeps its state on the host; `None` where nobody told.
     #[serde(default)]
     pub state: Option<Folder>,

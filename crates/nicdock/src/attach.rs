@@ -8,7 +8,7 @@ mod target;
 mod undo;
 mod whole;
 
-pub use apply::{Terms, attach, left_open};
+pub use apply::{Terms, attach, memlock, openings};
 pub use detach::detach;
 pub use target::{Target, TargetError};
 pub use undo::{undo, undo_late};

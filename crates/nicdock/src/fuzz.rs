@@ -187,7 +187,7 @@ fn uverbs_answers() {
 #[test]
 fn reports() {
     check(&folder("report"), |bytes| {
-        let Ok(report) = Report::received(bytes) else { return };
+        let Ok(report) = Report::received(bytes, &[]) else { return };
         let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open).count();
         assert_eq!(report.summary.open, open);
         let texts = report.probes.iter().flat_map(|probe| [&probe.id, &probe.evidence]).chain(&report.notes);

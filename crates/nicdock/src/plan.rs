@@ -10,12 +10,14 @@ mod usnic;
 
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
+pub use exposure::{of_gids, of_netlink, of_view};
 pub use grant::{Grant, NetdevGrant, RdmaGrant, SoftRdma};
 pub use related::RelatedError;
 pub use select::SelectError;
 
 use std::collections::BTreeMap;
 
+use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,9 @@ pub struct Plan {
     pub grants: Vec<Grant>,
     pub phases: Vec<PhaseSteps>,
     pub warnings: Vec<String>,
+    /// What it leaves open because the request says so.
+    #[serde(default)]
+    pub weaknesses: Vec<Weakness>,
 }
 
 /// The container as its program will see it.
@@ -161,14 +166,15 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
         (Root::Host | Root::Directory(_), true) => return Err(PlanError::NoCommand),
         _ => {}
     }
-    let mut warnings = host.warnings.clone();
+    let (mut warnings, mut weaknesses) = (host.warnings.clone(), Vec::new());
     let capabilities =
-        capabilities::choose(&request.extra_capabilities, request.weaken, request.userns, &mut warnings)?;
-    warnings.extend(exposure::warnings(request));
+        capabilities::choose(&request.extra_capabilities, request.weaken, request.userns, &mut weaknesses)?;
+    weaknesses.extend(exposure::weaknesses(request));
     let grants = match &request.join {
         Some(other) => shared(facts, other)?,
         None => taken(host, facts, &request.nics, &mut warnings)?,
     };
+    weaknesses.extend(grants.iter().filter_map(of_gids));
     if !request.rdma_limits.is_none() && grants.iter().all(|grant| grant.rdma.is_empty()) {
         return Err(PlanError::NothingToLimit);
     }
@@ -201,7 +207,7 @@ pub fn plan(host: &Host, facts: &Facts, request: &Request) -> Result<Plan, PlanE
     };
     let join = request.join.clone();
     let phases = explain::explain(&container, &grants, join.as_deref());
-    Ok(Plan { schema: 1, name, join, container, grants, phases, warnings })
+    Ok(Plan { schema: 1, name, join, container, grants, phases, warnings, weaknesses })
 }
 
 /// What is taken from the host.
@@ -222,7 +228,6 @@ pub fn taken(
     related::check(host, facts, &nics)?;
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
-    warnings.extend(grants.iter().filter_map(|grant| exposure::of_gids(grant, request.netdev)));
     one_netdev(request, grants.iter().map(|grant| grant.netdevs.len()).sum())?;
     Ok(grants)
 }

@@ -11,6 +11,13 @@ impl Errno {
     }
 }
 
+impl Errno {
+    /// Memory, descriptors, or a limit of how many: which a container can use up on purpose, and free.
+    pub fn is_exhaustion(self) -> bool {
+        [libc::ENOMEM, libc::ENOBUFS, libc::EMFILE, libc::ENFILE, libc::ENOSPC].contains(&self.0)
+    }
+}
+
 impl From<std::io::Error> for Errno {
     fn from(error: std::io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(libc::EIO))

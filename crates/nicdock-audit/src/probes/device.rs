@@ -171,7 +171,7 @@ fn judge(opened: Opened, absent_is_open: bool) -> Finding {
                 | libc::ENOTDIR
                 | libc::ENOSPC,
             ),
-        ) => Finding::closed(format!("{what}: {errno}")),
+        ) => Finding::refused(&what, errno),
         Err(errno) => Finding::open(format!("{what}: {errno}, which the device cgroup did not say")),
         Ok(()) => Finding::open(format!("{what}: succeeded")),
     }
@@ -212,11 +212,11 @@ fn find_nodes(folder: &Path, depth: usize, found: &mut dyn FnMut(&Path, &std::fs
 /// On a tmpfs of our own, mounted without nodev.
 fn in_tmpfs(entered: Result<(), Errno>, node: &Node) -> Finding {
     if let Err(errno) = entered {
-        return Finding::closed(format!("a mount namespace for a tmpfs of its own: {errno}"));
+        return Finding::refused("a mount namespace for a tmpfs of its own", errno);
     }
     let folder = super::scene::folder();
     if let Err(errno) = mount::mount("tmpfs", folder, "tmpfs", 0) {
-        return Finding::closed(format!("mount(tmpfs on {folder}): {errno}"));
+        return Finding::refused(&format!("mount(tmpfs on {folder})"), errno);
     }
     judge(made_and_opened(folder, Kind::Char, node.major, node.minor), true)
 }

@@ -16,7 +16,7 @@ pub fn probes() -> Vec<Probe> {
                     Err(Errno(libc::EOPNOTSUPP)) => {
                         return Finding::not_applicable("EOPNOTSUPP: the file system gives no handles");
                     }
-                    Err(errno) => return Finding::closed(format!("name_to_handle_at({path}): {errno}")),
+                    Err(errno) => return Finding::refused(&format!("name_to_handle_at({path})"), errno),
                 };
                 Finding::unless_reached(
                     &format!("open_by_handle_at({path})"),
@@ -124,7 +124,7 @@ fn chroot() -> Finding {
         .and_then(|()| std::env::set_current_dir("../../../../../..").map_err(Errno::from))
         .and_then(|()| rustix::process::chroot(".").map_err(Errno::from));
     if let Err(errno) = climbed {
-        return Finding::closed(format!("chroot: {errno}"));
+        return Finding::refused("chroot", errno);
     }
     if before == std::fs::metadata("/").map(|m| (m.dev(), m.ino())).ok() {
         Finding::closed("two chroots lead back to the container's own root")

@@ -92,11 +92,11 @@ fn seen(context: &Context, scene: Scene, kind: &str, judge: Judge, new: bool) ->
     if kind == "cgroup2"
         && let Err(errno) = namespace::unshare(NEWCGROUP)
     {
-        return Finding::closed(format!("unshare(cgroup): {errno}"));
+        return Finding::refused("unshare(cgroup)", errno);
     }
     match mounted(kind, new) {
         Err(Errno(libc::ENODEV)) => absent(kind),
-        Err(errno) => Finding::closed(format!("{what}: {errno}")),
+        Err(errno) => Finding::refused(&what, errno),
         Ok(()) => match judge {
             Judge::Had if scene == Scene::Mounts => Finding::open(format!("{what}: succeeded")),
             Judge::Written => writable(&what),
@@ -126,7 +126,7 @@ fn version_1(controller: &str) -> Finding {
     };
     let what = format!("mounting the cgroup hierarchy {hierarchy}");
     match mount::mount_with("none", folder(), "cgroup", 0, hierarchy) {
-        Err(errno) => Finding::closed(format!("{what}: {errno}")),
+        Err(errno) => Finding::refused(&what, errno),
         Ok(()) => writable(&what),
     }
 }

@@ -101,14 +101,14 @@ fn family(context: &Context, name: &str) -> Finding {
     let found = Socket::open(NETLINK_GENERIC).map(|socket| find(&socket, name));
     let family = match found {
         Err(errno) => {
-            return Finding::closed(format!("socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC): {errno}"));
+            return Finding::refused("socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC)", errno);
         }
         Ok(Err(Errno(libc::ENOENT))) => {
             return Finding::not_applicable(format!(
                 "ENOENT: the kernel has no family {name} of generic netlink, or none for this network namespace"
             ));
         }
-        Ok(Err(errno)) => return Finding::closed(format!("asking for the family {name}: {errno}")),
+        Ok(Err(errno)) => return Finding::refused(&format!("asking for the family {name}"), errno),
         Ok(Ok(family)) => family,
     };
     for command in &family.lists {

@@ -48,7 +48,7 @@ fn look(path: &str, words: &crate::words::Words) -> Finding {
         return Finding::closed(format!("nothing foreign in {path}"));
     }
     match crate::kernel::node::open(path, rustix::fs::OFlags::RDONLY) {
-        Err(errno) => Finding::closed(format!("open({path}): {errno}")),
+        Err(errno) => Finding::refused(&format!("open({path})"), errno),
         // An empty file may have been put in its place; the log itself is there as soon as it can be opened.
         Ok(file) if path.ends_with("kmsg") && !is_empty_file(&file) => {
             Finding::open(format!("open({path}): succeeded"))

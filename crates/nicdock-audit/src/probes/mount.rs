@@ -130,7 +130,7 @@ fn attempt(context: &Context, path: &str, way: Way) -> Finding {
 /// A copy is harmless if it shows no more than the original.
 fn shown(context: &Context, what: &str, place: &str, result: Result<(), Errno>) -> Finding {
     match result {
-        Err(errno) => Finding::closed(format!("{what}: {errno}")),
+        Err(errno) => Finding::refused(what, errno),
         Ok(()) => walk::glance(&context.words, Path::new(place)).map_or_else(
             || Finding::closed(format!("{what}: succeeded, and shows nothing foreign")),
             |found| Finding::open(format!("{what}: shows {found}")),

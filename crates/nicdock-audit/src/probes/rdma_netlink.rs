@@ -43,7 +43,7 @@ pub fn probes(_: &Context) -> Vec<Probe> {
             Err(Errno(libc::EPROTONOSUPPORT)) => {
                 Finding::not_applicable("EPROTONOSUPPORT: the kernel has no RDMA core loaded")
             }
-            Err(errno) => Finding::closed(format!("socket(AF_NETLINK, SOCK_RAW, NETLINK_RDMA): {errno}")),
+            Err(errno) => Finding::refused("socket(AF_NETLINK, SOCK_RAW, NETLINK_RDMA)", errno),
         })
     };
     vec![
@@ -104,7 +104,7 @@ fn set_mode_as_it_is(socket: &Socket) -> Finding {
 fn admin(socket: &Socket, command: u16, body: &[u8]) -> Finding {
     match socket.ask(kind(command), body) {
         Err(errno @ Errno(libc::EPERM | libc::EACCES)) => {
-            Finding::closed(format!("command {command}: {errno}"))
+            Finding::refused(&format!("command {command}"), errno)
         }
         Err(errno @ Errno(libc::EOPNOTSUPP)) if command == NEWDEV => {
             Finding::not_applicable(format!("command {command}: {errno}: the kernel does not know it"))
@@ -135,7 +135,7 @@ fn foreign(socket: &Socket, context: &Context) -> Result<Vec<(u32, String)>, Err
 fn list(socket: &Socket, context: &Context, command: u16) -> Finding {
     let messages = match socket.dump(kind(command), &[]) {
         Ok(messages) => messages,
-        Err(errno) => return Finding::closed(format!("list by command {command}: {errno}")),
+        Err(errno) => return Finding::refused(&format!("list by command {command}"), errno),
     };
     let names = messages.iter().filter_map(|message| text_of(&attributes(&message.body, 0), DEV_NAME));
     let foreign: Vec<String> = names.filter(|name| !context.target.own.rdma_devices.contains(name)).collect();
@@ -148,7 +148,7 @@ fn list(socket: &Socket, context: &Context, command: u16) -> Finding {
 
 fn ports(socket: &Socket, context: &Context) -> Finding {
     match foreign(socket, context) {
-        Err(errno) => Finding::closed(format!("list: {errno}")),
+        Err(errno) => Finding::refused("list", errno),
         Ok(devices) => devices.first().map_or_else(
             || Finding::closed("no foreign device is listed"),
             |(index, name)| {
@@ -169,7 +169,7 @@ fn on_foreign(
     let devices = match foreign(socket, context) {
         Ok(devices) => devices,
         // The list may be refused and a number guessed.
-        Err(errno) => return Finding::closed(format!("list: {errno}")),
+        Err(errno) => return Finding::refused("list", errno),
     };
     let Some((index, name)) = devices.first() else {
         return Finding::closed("no foreign device is listed");
@@ -178,7 +178,7 @@ fn on_foreign(
     match socket.ask(kind(command), &body) {
         Ok(_) => Finding::open(format!("command {command} on {name}: succeeded")),
         Err(errno @ Errno(libc::EPERM | libc::EACCES | libc::ENODEV)) => {
-            Finding::closed(format!("command {command} on {name}: {errno}"))
+            Finding::refused(&format!("command {command} on {name}"), errno)
         }
         Err(errno) => Finding::open(format!(
             "command {command} on {name}: {errno}, which is said only after permission was given"

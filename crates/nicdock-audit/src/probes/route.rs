@@ -34,7 +34,7 @@ pub fn probes() -> Vec<Probe> {
         probes.push(Probe::new(format!("route.links_of_netns_id.{id}"), move |_| {
             let body = [header(0).to_vec(), attribute(IFLA_NETNSID, &id.to_ne_bytes())].concat();
             match ask(|socket| socket.dump(RTM_GETLINK, &body)) {
-                Err(errno) => Finding::closed(format!("links of namespace id {id}: {errno}")),
+                Err(errno) => Finding::refused(&format!("links of namespace id {id}"), errno),
                 Ok(links) if links.is_empty() => Finding::closed(format!("no link in namespace id {id}")),
                 Ok(links) => Finding::open(format!("{} links of namespace id {id}", links.len())),
             }
@@ -64,7 +64,7 @@ fn names(messages: &[Message]) -> Vec<String> {
 
 fn links(context: &Context) -> Finding {
     match ask(|socket| socket.dump(RTM_GETLINK, &header(0))) {
-        Err(errno) => Finding::closed(format!("list of links: {errno}")),
+        Err(errno) => Finding::refused("list of links", errno),
         Ok(messages) => {
             let foreign = context.target.foreign_among(&names(&messages));
             if foreign.is_empty() {
@@ -82,7 +82,7 @@ fn not_own(context: &Context) -> Finding {
         return Finding::not_applicable("no lease tells which NICs were given");
     };
     match ask(|socket| socket.dump(RTM_GETLINK, &header(0))) {
-        Err(errno) => Finding::closed(format!("list of links: {errno}")),
+        Err(errno) => Finding::refused("list of links", errno),
         Ok(messages) => {
             let of_devices =
                 messages.iter().filter(|message| message.kind == RTM_NEWLINK).filter_map(|message| {
@@ -115,7 +115,7 @@ fn interfaces(context: &Context) -> Finding {
 fn vf_info(_: &Context) -> Finding {
     let body = [header(0).to_vec(), attribute(IFLA_EXT_MASK, &1_u32.to_ne_bytes())].concat();
     match ask(|socket| socket.dump(RTM_GETLINK, &body)) {
-        Err(errno) => Finding::closed(format!("list of links with VFs: {errno}")),
+        Err(errno) => Finding::refused("list of links with VFs", errno),
         Ok(messages) => {
             let has_vfs = |message: &&Message| {
                 attributes(&message.body, 16)
@@ -138,7 +138,7 @@ fn vf_info(_: &Context) -> Finding {
 fn addresses(context: &Context) -> Finding {
     let messages = match ask(|socket| socket.dump(RTM_GETADDR, &[0; 8])) {
         Ok(messages) => messages,
-        Err(errno) => return Finding::closed(format!("list of addresses: {errno}")),
+        Err(errno) => return Finding::refused("list of addresses", errno),
     };
     let text = |(kind, value): (u16, Vec<u8>)| match (kind, value.len()) {
         (1 | 2, 4) => Some(std::net::Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).to_string()),
@@ -157,7 +157,7 @@ fn addresses(context: &Context) -> Finding {
 /// Whether a namespace knows others by number, by which their links could be listed.
 fn netns_ids(_: &Context) -> Finding {
     match ask(|socket| socket.dump(RTM_GETNSID, &[0; 4])) {
-        Err(errno) => Finding::closed(format!("namespace ids: {errno}")),
+        Err(errno) => Finding::refused("namespace ids", errno),
         Ok(ids) if ids.is_empty() => Finding::closed("no other namespace is known by id"),
         Ok(ids) => Finding::open(format!("{} namespaces are known by id", ids.len())),
     }
@@ -170,7 +170,7 @@ fn give_away(_: &Context) -> Finding {
         Err(errno @ Errno(libc::ENODEV)) if other_netns() => Finding::open(format!(
             "RTM_NEWLINK into the namespace of process 1: {errno}, which is said only after permission was given"
         )),
-        Err(errno) => Finding::closed(format!("RTM_NEWLINK into the namespace of process 1: {errno}")),
+        Err(errno) => Finding::refused("RTM_NEWLINK into the namespace of process 1", errno),
         Ok(_) => Finding::open("RTM_NEWLINK into the namespace of process 1: succeeded"),
     }
 }
@@ -197,7 +197,7 @@ fn devlink(context: &Context) -> Finding {
         Err(Errno(libc::ENOENT)) => {
             Finding::not_applicable("ENOENT: the kernel has no devlink family loaded")
         }
-        Err(errno) => Finding::closed(format!("devlink: {errno}")),
+        Err(errno) => Finding::refused("devlink", errno),
         Ok(messages) => {
             let names = messages.iter().filter_map(|message| text_of(&attributes(&message.body, 4), 2));
             let names: Vec<String> = names.collect();

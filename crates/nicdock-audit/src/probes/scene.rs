@@ -50,7 +50,7 @@ impl Scene {
                 });
                 match played {
                     Ok(finding) => finding,
-                    Err(errno) => Finding::closed(format!("unshare(user, mount, …): {errno}")),
+                    Err(errno) => Finding::refused("unshare(user, mount, …)", errno),
                 }
             }
         }

@@ -93,7 +93,7 @@ fn any_type(family: u64) -> Finding {
         Errno(libc::EAFNOSUPPORT) if asks_kernel(family) => {
             Finding::not_applicable("EAFNOSUPPORT: the kernel has no such family")
         }
-        errno => Finding::closed(format!("socket({family:#x}, 1|2|3|5, 0): {errno}")),
+        errno => Finding::refused(&format!("socket({family:#x}, 1|2|3|5, 0)"), errno),
     }
 }
 
@@ -106,14 +106,14 @@ fn asks_kernel(family: u64) -> bool {
 /// A packet socket of all interfaces sees those of its network namespace.
 fn packet(context: &Context) -> Finding {
     if let Err(errno) = socket::socket(17, 3, u64::from(0x0003_u16.to_be())) {
-        return Finding::closed(format!("socket(AF_PACKET, SOCK_RAW, ETH_P_ALL): {errno}"));
+        return Finding::refused("socket(AF_PACKET, SOCK_RAW, ETH_P_ALL)", errno);
     }
     reach(context, "a packet socket")
 }
 
 fn raw(context: &Context) -> Finding {
     if let Err(errno) = socket::socket(2, 3, 255) {
-        return Finding::closed(format!("socket(AF_INET, SOCK_RAW, IPPROTO_RAW): {errno}"));
+        return Finding::refused("socket(AF_INET, SOCK_RAW, IPPROTO_RAW)", errno);
     }
     reach(context, "a raw socket")
 }

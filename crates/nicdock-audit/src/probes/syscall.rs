@@ -153,7 +153,7 @@ fn judge(call: &Call, entry: &str, attempt: impl FnOnce(&[usize]) -> Result<usiz
         Ok(0) if call.name.starts_with("clone") => std::process::exit(0),
         Ok(_) => Finding::open(format!("{what}: succeeded")),
         Err(errno) if matches!(errno.0, libc::EPERM | libc::ENOSYS | libc::EACCES) => {
-            Finding::closed(format!("{what}: {errno}"))
+            Finding::refused(&what, errno)
         }
         Err(errno) => {
             Finding::open(format!("{what}: {errno}, which is said only after permission was given"))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Report;
 use crate::probe::{Verdict, family};
 
-/// One test case a probe: open is a failure, not applicable is skipped.
+/// One test case a probe: open is a failure, not applicable is skipped, accepted is none.
 pub fn junit(report: &Report) -> String {
     let summary = &report.summary;
     let errors = u8::from(!report.reproducible);
@@ -31,6 +31,10 @@ pub fn junit(report: &Report) -> String {
             Verdict::Open => write!(out, "<failure message=\"{evidence}\"/>"),
             Verdict::NotApplicable => write!(out, "<skipped message=\"{evidence}\"/>"),
             Verdict::Closed => write!(out, "<system-out>{evidence}</system-out>"),
+            Verdict::Accepted => {
+                let by = escape(entry.weakness.as_deref().unwrap_or_default());
+                write!(out, "<system-out>accepted ({by}): {evidence}</system-out>")
+            }
         };
         out.push_str("</testcase>\n");
     }
@@ -65,6 +69,7 @@ mod tests {
             id: "a.b".into(),
             result: Verdict::Open,
             milliseconds: 0,
+            weakness: None,
             evidence: "\x1b[31m\"/><x> & y".into(),
         });
         let xml = junit(&report);

@@ -27,6 +27,10 @@ pub fn text(report: &Report, colour: bool) -> String {
         let count = |verdict| of(verdict).count();
         let (open, absent) = (count(Verdict::Open), count(Verdict::NotApplicable));
         let _ = write!(out, "{family:<12} {:>4} closed", count(Verdict::Closed));
+        let accepted = count(Verdict::Accepted);
+        if accepted > 0 {
+            let _ = write!(out, ", {}", paint("33", &format!("{accepted} accepted")));
+        }
         if open > 0 {
             let _ = write!(out, ", {}", paint("31;1", &format!("{open} open")));
         }
@@ -36,6 +40,10 @@ pub fn text(report: &Report, colour: bool) -> String {
         out.push('\n');
         for entry in of(Verdict::Open) {
             let _ = writeln!(out, "  {} {}: {}", paint("31", "open"), entry.id, entry.evidence);
+        }
+        for entry in of(Verdict::Accepted) {
+            let by = entry.weakness.as_deref().unwrap_or_default();
+            let _ = writeln!(out, "  {} ({by}) {}: {}", paint("33", "accepted"), entry.id, entry.evidence);
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in of(Verdict::NotApplicable) {
@@ -49,9 +57,10 @@ pub fn text(report: &Report, colour: bool) -> String {
     let verdict = if summary.open > 0 { paint("31;1", "OPEN") } else { paint("32;1", "closed") };
     let _ = writeln!(
         out,
-        "{verdict}: {} probes, {} closed, {} open, {} not applicable; {} entries of /sys and /proc read; {} s",
+        "{verdict}: {} probes, {} closed, {} accepted, {} open, {} not applicable; {} entries of /sys and /proc read; {} s",
         report.probes.len(),
         summary.closed,
+        summary.accepted,
         summary.open,
         summary.not_applicable,
         summary.entries_walked,

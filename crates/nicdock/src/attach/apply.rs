@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::fd::AsFd;
 
+use nicdock_audit::weakness::Weakness;
+
+use super::Target;
+use super::openings::{of_limits, of_status};
 use super::siblings::{Siblings, turn};
-use super::{Target, openings};
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
@@ -15,7 +18,7 @@ use crate::phases::show::{Showing, show};
 use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets, stale,
 };
-use crate::plan::Grant;
+use crate::plan::{Grant, of_gids, of_netlink, of_view};
 use crate::request::{Memlock, Netlink};
 use crate::view::Profile;
 
@@ -57,20 +60,27 @@ pub fn attach(
     ledger: &Ledger,
     lock: Lock,
 ) -> Result<Vec<String>, LaunchError> {
-    let (refuses, mut warnings) = netlink(target, terms)?;
+    let (refuses, accepted) = netlink(target, terms)?;
     free_names(target, grants)?;
     network::check_identities(grants)?;
     own_name(target, ledger)?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
     let mut grants = grants.to_vec();
-    warnings.extend(settings::remember(&mut grants)?);
+    let mut warnings = settings::remember(&mut grants)?;
     let grants = &grants[..];
-    let token = ledger.take(&lock, &target.name, ATTACH, grants)?;
+    let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
+    weaknesses.extend(openings(target, terms.starts));
+    weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
+    weaknesses.extend(grants.iter().filter_map(of_gids));
+    let token = ledger.take(&lock, &target.name, ATTACH, grants, &weaknesses)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        warnings.extend(left_open(target, terms.starts, terms.memlock));
+        warnings.extend(
+            weaknesses.iter().map(|weakness| format!("{} (weakness {})", weakness.what, weakness.id)),
+        );
+        warnings.extend(memlock(target, terms.memlock));
         return Ok(warnings);
     };
     let leases = {
@@ -194,15 +204,15 @@ fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(),
 }
 
 /// Whether a program is to refuse RDMA netlink; an error where nothing can, unless that is accepted.
-fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), LaunchError> {
+fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Option<Weakness>), LaunchError> {
     // Its seccomp does, since its start.
     if target.own.is_some() {
-        return Ok((false, Vec::new()));
+        return Ok((false, None));
     }
     let own = crate::phases::cgroup::Cgroup::of_process(std::process::id())?;
     let alone = |group: &std::path::Path| !own.unified().is_some_and(|own| own.starts_with(group));
     if sockets::are_hooked() && target.whole.unified().is_some_and(alone) {
-        return Ok((true, Vec::new()));
+        return Ok((true, None));
     }
     let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \
                  the host's hotplug events";
@@ -211,7 +221,7 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), Launch
         let pid = target.process.pid;
         let reading = || format!("reading the seccomp filters of process {pid}");
         let Some(way) = filters::lets_through(pid, &terms.netlink).doing(reading)? else {
-            return Ok((false, Vec::new()));
+            return Ok((false, None));
         };
         (
             format!("the seccomp profile of container {name} lets {way}"),
@@ -224,7 +234,7 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), Launch
         )
     };
     if terms.accept_netlink {
-        return Ok((false, vec![opens.to_owned()]));
+        return Ok((false, Some(Weakness::new("netlink.rdma", opens))));
     }
     Err(LaunchError::Kept(format!(
         "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
@@ -232,18 +242,24 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Vec<String>), Launch
     )))
 }
 
-/// What a container that nicdock has not made leaves open, in sentences; `memlock` is what its engine was told. `alone`: nothing but its first
-/// process is in it yet.
-pub fn left_open(target: &Target, alone: bool, memlock: Memlock) -> Vec<String> {
+/// What a container that nicdock has not made leaves open. `alone`: nothing but its first process is in it yet.
+pub fn openings(target: &Target, alone: bool) -> Vec<Weakness> {
     if target.own.is_some() {
         return Vec::new();
     }
     let pid = target.process.pid;
-    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
-    let mut open = openings::openings(&read("status"), user("self") != user(&pid.to_string()), alone);
-    open.extend(openings::memlock(&read("limits"), memlock));
-    open
+    of_status(&status, user("self") != user(&pid.to_string()), alone)
+}
+
+/// What of its limit for locked memory is not as its engine was told, in a sentence.
+pub fn memlock(target: &Target, wanted: Memlock) -> Option<String> {
+    if target.own.is_some() {
+        return None;
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", target.process.pid)).unwrap_or_default();
+    of_limits(&limits, wanted)
 }
 
 /// A name is a container's alone.

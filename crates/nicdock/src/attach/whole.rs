@@ -67,9 +67,9 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
                 .with_advice("end its processes that were put into groups outside of its own (nsenter), or move them there"));
         }
     }
-    let list: String =
-        groups.iter().map(|group| format!("0:{}:{}\n", group.controllers, group.whole.display())).collect();
-    Ok(Cgroup::parse(&list, hybrid))
+    let line = |group: &Group| format!("0:{}:{}", group.controllers, group.whole.display());
+    let list: Vec<String> = groups.iter().map(line).collect();
+    Ok(Cgroup::parse(&list.join("\n"), hybrid))
 }
 
 /// One hierarchy's.

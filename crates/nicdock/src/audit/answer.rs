@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nicdock_audit::report::{Report, printable};
+use nicdock_audit::weakness::Weakness;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::keeper::{Task, keep};
@@ -23,6 +24,7 @@ const ENDING: Duration = Duration::from_secs(5);
 pub fn run_in_place_of(
     pid: u32,
     audit: &Audit,
+    weaknesses: &[Weakness],
     arguments: &[String],
     pause: Duration,
 ) -> Result<Report, AuditError> {
@@ -49,7 +51,7 @@ pub fn run_in_place_of(
             pause.as_secs()
         )));
     }
-    heard.judged().map_err(|reason| {
+    heard.judged(weaknesses).map_err(|reason| {
         if process.has_ended() { AuditError::NoProcess(pid) } else { AuditError::NotReproducible(reason) }
     })
 }
@@ -97,7 +99,7 @@ impl Heard {
     }
 
     /// The report counts only if it is whole, and if the audit ended as it says.
-    fn judged(&self) -> Result<Report, String> {
+    fn judged(&self, weaknesses: &[Weakness]) -> Result<Report, String> {
         let said = String::from_utf8_lossy(&self.said.content).into_owned();
         let status = match said.trim_end().split_once(' ') {
             Some(("ended", status)) => status.parse::<u8>().ok(),
@@ -107,7 +109,7 @@ impl Heard {
         if self.report.is_cut {
             return Err(format!("the audit's report is longer than {LONGEST} bytes"));
         }
-        let report = Report::received(&self.report.content).map_err(|error| {
+        let report = Report::received(&self.report.content, weaknesses).map_err(|error| {
             let errors = printable(String::from_utf8_lossy(&self.errors.content).trim());
             if errors.is_empty() { format!("the audit gave {error}") } else { errors }
         })?;
@@ -173,7 +175,7 @@ mod tests {
             errors: Bounded::new(pipe(errors), LONGEST_ERROR),
         };
         assert!(heard.until_ended(Instant::now() + Duration::from_secs(9)).unwrap());
-        heard.judged()
+        heard.judged(&[])
     }
 
     const CLOSED: &str = r#"{"schema":1,"reproducible":true,"notes":[],"summary":{"closed":1,"open":0,"not_applicable":0,"entries_walked":0,"seconds":0.0,"walk_seconds":0.0},"probes":[]}"#;

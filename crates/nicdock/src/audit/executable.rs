@@ -62,7 +62,7 @@ impl Audit {
 
     /// Tells it of a container that is complete. Its process has the file already.
     pub fn tell(&self, plan: &Plan) -> Result<(), AuditError> {
-        let target = target(&Own::of_grants(plan.grants.clone()))
+        let target = target(&Own::of_grants(plan.grants.clone(), plan.weaknesses.clone()))
             .map_err(|error| AuditError::NotReproducible(error.to_string()))?;
         self.tell_bytes(&serde_json::to_vec(&target).unwrap_or_default())
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::PciAddress;
 
 use crate::kernel::{ethtool, netns};
@@ -14,11 +15,13 @@ pub struct Own {
     /// Without grants: the interfaces in its network namespace, and the PCI functions that they are of.
     pub netdevs: Vec<String>,
     pub functions: Vec<PciAddress>,
+    /// What was chosen to be open to it.
+    pub weaknesses: Vec<Weakness>,
 }
 
 impl Own {
-    pub fn of_grants(grants: Vec<Grant>) -> Self {
-        Self { grants, ..Self::default() }
+    pub fn of_grants(grants: Vec<Grant>, weaknesses: Vec<Weakness>) -> Self {
+        Self { grants, weaknesses, ..Self::default() }
     }
 
     /// By the network namespace of a process that no lease of nicdock's knows; nothing if it is the caller's.
@@ -34,7 +37,7 @@ impl Own {
         let functions = netns::within(netns::of_process(pid)?, || {
             Ok(netdevs.iter().filter_map(|name| ethtool::bus_address(name)?.parse().ok()).collect())
         })?;
-        Ok(Self { grants: Vec::new(), netdevs, functions })
+        Ok(Self { netdevs, functions, ..Self::default() })
     }
 
     pub fn is_nothing(&self) -> bool {

@@ -59,7 +59,8 @@ pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
         container.grants.iter().flat_map(|grant| &grant.netdevs).map(|netdev| netdev.name.clone()).collect()
     };
     let given = (!container.grants.is_empty()).then(given);
-    Ok(Target { schema: 1, foreign, own, rdma_netns, given, state, ..Target::default() })
+    let weaknesses = container.weaknesses.clone();
+    Ok(Target { schema: 1, foreign, own, rdma_netns, given, weaknesses, state, ..Target::default() })
 }
 
 /// Where a folder is on its file system, by the mount that shows it here.

@@ -125,7 +125,9 @@ pub fn choose(
 
 /// What a container whose program has not started leaves open, although its engine was told to close it, in sentences.
 pub fn still_open(target: &Target, memlock: Memlock, netlink: &[Netlink]) -> Result<Vec<String>, Failure> {
-    let mut open = attach::left_open(target, true, memlock);
+    let mut open: Vec<String> =
+        attach::openings(target, true).into_iter().map(|weakness| weakness.what).collect();
+    open.extend(attach::memlock(target, memlock));
     open.extend(open_sockets(target, netlink)?);
     Ok(open)
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::audit::{self, Audit, AuditError, Own};
-use crate::lease::{Lease, Ledger};
+use crate::lease::{Holder, Lease, Ledger};
+use crate::phases::cgroup;
 use crate::phases::devices::present;
 use crate::plan::Plan;
 use crate::say::{answer, answer_styled, notice};
 use crate::umask::with_callers;
 use nicdock_audit::report::{Report, junit, text};
+use nicdock_audit::weakness::Weakness;
 
 /// Seconds for which a container may stand still.
 pub const MAX_PAUSE: u64 = 60;
@@ -83,7 +85,8 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
         return Err(audit::run_here(&program, &arguments, file.as_ref()).into());
     };
     let pause = Duration::from_secs(options.max_pause);
-    let (report, failure) = match audit::run_in_place_of(pid, &program, &arguments, pause) {
+    let (report, failure) = match audit::run_in_place_of(pid, &program, &target.weaknesses, &arguments, pause)
+    {
         Ok(report) => (report, None),
         Err(AuditError::NotReproducible(reason)) => {
             (Report::not_reproducible(&reason), Some(AuditError::NotReproducible(reason)))
@@ -108,22 +111,34 @@ fn own(options: &Options) -> Result<Own, Failure> {
         let plan: Plan = serde_json::from_slice(&content).map_err(|error| {
             format!("{}: not a plan as nicdock plan --json writes it: {error}", path.display())
         })?;
-        return Ok(Own::of_grants(plan.grants));
+        return Ok(Own::of_grants(plan.grants, plan.weaknesses));
     }
     let Some(pid) = options.pid else { return Ok(Own::default()) };
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
         .map_err(|error| format!("/proc/{pid}/ns/net: {error}"))?;
     let leases = Ledger::of_machine().read()?;
-    let is_theirs = |lease: &&Lease| {
-        lease.holders.iter().any(|holder| {
-            holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
-        })
+    let is_theirs = |holder: &&Holder| {
+        holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
     };
     // A number that it was given is not its own any more when the device has gone.
     let there = present()?;
-    let grants: Vec<_> = leases.iter().filter(is_theirs).map(|lease| lease.present(&there)).collect();
-    if !grants.is_empty() {
-        return Ok(Own::of_grants(grants));
+    let theirs: Vec<&Lease> =
+        leases.iter().filter(|lease| lease.holders.iter().any(|holder| is_theirs(&holder))).collect();
+    if !theirs.is_empty() {
+        // Several containers may share a network namespace, and each has its own.
+        let name = cgroup::container_of(pid);
+        let is_its = |holder: &&Holder| {
+            name.as_ref().map_or_else(|| is_theirs(holder), |name| holder.container == *name)
+        };
+        let mut weaknesses: Vec<Weakness> = theirs
+            .iter()
+            .flat_map(|lease| &lease.holders)
+            .filter(is_its)
+            .flat_map(|holder| holder.weaknesses.clone())
+            .collect();
+        weaknesses.sort_by(|a, b| a.id.cmp(&b.id));
+        weaknesses.dedup();
+        return Ok(Own::of_grants(theirs.iter().map(|lease| lease.present(&there)).collect(), weaknesses));
     }
     Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
 }

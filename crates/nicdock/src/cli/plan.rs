@@ -103,5 +103,8 @@ pub fn text(plan: &Plan) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
+    for weakness in &plan.weaknesses {
+        let _ = writeln!(text, "weakness {}: {}", weakness.id, weakness.what);
+    }
     text
 }

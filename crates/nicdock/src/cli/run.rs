@@ -48,6 +48,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     for warning in &plan.warnings {
         notice(format_args!("warning: {warning}"));
     }
+    for weakness in &plan.weaknesses {
+        notice(format_args!("warning: {} (weakness {})", weakness.what, weakness.id));
+    }
     let status = launch::run(&plan, ready.opened, &ledger, lock, audit, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {

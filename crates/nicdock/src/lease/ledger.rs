@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nicdock_audit::weakness::Weakness;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::file::{self, SCHEMA};
@@ -102,11 +103,18 @@ impl Ledger {
     /// Writes a lease for each NIC of the plan, all or none.
     pub fn reserve(&self, lock: &Lock, plan: &Plan) -> Result<Token, LeaseError> {
         check_name(&self.read()?, &plan.name)?;
-        self.take(lock, &plan.name, LAUNCHER, &plan.grants)
+        self.take(lock, &plan.name, LAUNCHER, &plan.grants, &plan.weaknesses)
     }
 
     /// The same for a container that `engine` has made.
-    pub fn take(&self, lock: &Lock, name: &str, engine: &str, grants: &[Grant]) -> Result<Token, LeaseError> {
+    pub fn take(
+        &self,
+        lock: &Lock,
+        name: &str,
+        engine: &str,
+        grants: &[Grant],
+        weaknesses: &[Weakness],
+    ) -> Result<Token, LeaseError> {
         let held = self.read()?;
         for grant in grants {
             if let Some(lease) = held.iter().find(|l| l.grant.nic.key() == grant.nic.key()) {
@@ -120,6 +128,7 @@ impl Ledger {
         let mut leases: Vec<Lease> = grants.iter().map(|grant| lease(&token, grant)).collect();
         for holder in leases.iter_mut().flat_map(|lease| &mut lease.holders) {
             engine.clone_into(&mut holder.engine);
+            holder.weaknesses = weaknesses.to_vec();
         }
         let written = leases.iter().try_for_each(|lease| self.write(lease));
         if let Err(error) = written.and_then(|()| self.reach("reserve.begun")) {
@@ -141,7 +150,7 @@ impl Ledger {
         let token = Token { container: plan.name.clone(), generation: now() };
         for (done, lease) in leases.iter().enumerate() {
             let mut joined = (*lease).clone();
-            joined.holders.push(holder(&token));
+            joined.holders.push(Holder { weaknesses: plan.weaknesses.clone(), ..holder(&token) });
             if let Err(error) = self.write(&joined) {
                 leases[..done].iter().for_each(|lease| drop(self.write(lease)));
                 return Err(error);
@@ -372,6 +381,7 @@ fn holder(token: &Token) -> Holder {
         user: user(),
         since,
         namespace: None,
+        weaknesses: Vec::new(),
     }
 }
 

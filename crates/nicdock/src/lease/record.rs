@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use nicdock_audit::weakness::Weakness;
 use serde::{Deserialize, Serialize};
 
 use super::{Draining, ProcessId, Step};
@@ -45,6 +46,9 @@ pub struct Holder {
     pub since: u64,
     /// The supervisor's descriptor of the container's network namespace; `None` until the program is about to start.
     pub namespace: Option<i32>,
+    /// What was chosen to be open to it.
+    #[serde(default)]
+    pub weaknesses: Vec<Weakness>,
 }
 
 impl Holder {

@@ -1,5 +1,6 @@
 //! Linux capabilities of the program: podman's default set, and what any other one would open.
 
+use nicdock_audit::weakness::Weakness;
 use rustix::thread::CapabilitySet;
 
 /// What podman 4.3 gives by default (containers-common, `default_capabilities`).
@@ -148,9 +149,15 @@ pub enum CapabilityError {
     Opens { name: String, opens: &'static str },
 }
 
+/// That a container has this capability.
+pub fn weakness(name: &str, what: String) -> Weakness {
+    let name = name.trim_start_matches("CAP_").to_ascii_lowercase();
+    Weakness::new(format!("capability.{name}"), what)
+}
+
 /// The default set and the extra ones (`NET_RAW`, `cap_net_raw` or `CAP_NET_RAW`), sorted.
 ///
-/// One that opens a way around the isolation is refused unless `weaken`, and then `warnings` names what it opens.
+/// One that opens a way around the isolation is refused unless `weaken`, and then `weaknesses` has what it opens.
 ///
 /// With a user namespace of the container's own they count for what that namespace owns, and its network namespace is not
 /// among it: only the few of [`OPENS_EVEN_SO`] open anything.
@@ -158,7 +165,7 @@ pub fn choose(
     extra: &[String],
     weaken: bool,
     userns: bool,
-    warnings: &mut Vec<String>,
+    weaknesses: &mut Vec<Weakness>,
 ) -> Result<Vec<String>, CapabilityError> {
     let mut chosen: Vec<String> = DEFAULT.map(str::to_owned).to_vec();
     for given in extra {
@@ -171,7 +178,7 @@ pub fn choose(
                 return Err(CapabilityError::Opens { name, opens });
             }
             let here = here.map(|here| format!("; here {here}")).unwrap_or_default();
-            warnings.push(format!("{name} opens {opens}{here}"));
+            weaknesses.push(weakness(&name, format!("{name} opens {opens}{here}")));
         } else if opens.is_none() && !HARMLESS.contains(&name.as_str()) && !DEFAULT.contains(&name.as_str()) {
             return Err(CapabilityError::Unknown(given.clone()));
         }

@@ -45,7 +45,30 @@ pub fn open(report: &Report) -> Vec<String> {
     open.map(|probe| format!("{}: {}", probe.id, probe.evidence)).collect()
 }
 
+/// The ids of what was chosen to be open to a container, as its leases have them.
+pub fn weaknesses(container: &str) -> Result<Vec<String>, Failed> {
+    let listing: serde_json::Value = serde_json::from_str(&succeed(&["leases", "--json"])?)?;
+    let holders = listing["leases"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|lease| lease["holders"].as_array().into_iter().flatten());
+    let its = holders.filter(|holder| holder["container"] == container);
+    let found = its.flat_map(|holder| holder["weaknesses"].as_array().into_iter().flatten());
+    let mut ids: Vec<String> = found.filter_map(|one| one["id"].as_str().map(str::to_owned)).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Nothing was chosen to be open to it, but that a device whose netdev stays shows that one's GIDs.
+pub fn has_no_weakness(lab: &Lab, container: &str) -> Result<(), Failed> {
+    let found = weaknesses(container)?;
+    let wanted: &[&str] = if lab.moves_soft_roce() { &[] } else { &["gids"] };
+    expect(found == wanted, format!("the weaknesses of {container}: {found:?}"))
+}
+
 pub fn nothing_open(report: &Report) -> Result<(), Failed> {
+    expect(report.summary.accepted == 0, format!("{} accepted", report.summary.accepted))?;
     let lines = open(report);
     expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
     expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))

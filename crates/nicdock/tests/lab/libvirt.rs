@@ -8,7 +8,9 @@ use std::process::Command;
 use libtest_mimic::Failed;
 use nicdock_audit::report::Report;
 
-use crate::engine::{self, LOOK, every, free, moving, much_open, nothing_open, restore_eth3, rxe1};
+use crate::engine::{
+    self, LOOK, every, free, has_no_weakness, moving, much_open, nothing_open, restore_eth3, rxe1,
+};
 use crate::host::{settled, stays};
 use crate::killed::kills;
 use crate::lifecycle::kill;
@@ -318,6 +320,7 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     container.start()?;
     container.has_rxe1()?;
     let closed = report(&container)?;
+    has_no_weakness(lab, "closed")?;
     nothing_open(&closed)?;
     drop(container);
     let plain = Container::new(&daemon, "byhand")?;

@@ -6,7 +6,9 @@ use std::process::{Command, Output, Stdio};
 use libtest_mimic::Failed;
 use nicdock_audit::report::Report;
 
-use crate::engine::{self, LOOK, every, free, moving, much_open, nothing_open, restore_eth3, rxe1};
+use crate::engine::{
+    self, LOOK, every, free, has_no_weakness, moving, much_open, nothing_open, restore_eth3, rxe1,
+};
 use crate::host::{settled, stays};
 use crate::killed::kills;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
@@ -320,6 +322,7 @@ fn unprivileged(lab: &Lab) -> Result<(), Failed> {
     expect(map.contains("100000"), map)?;
     let owner = container.inside("stat -c %u /dev/infiniband/uverbs1")?;
     expect(owner == "0\n", owner)?;
+    has_no_weakness(lab, "mapped")?;
     nothing_open(&report(&container)?)
 }
 

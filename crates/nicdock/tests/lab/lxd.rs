@@ -171,6 +171,7 @@ fn is_closed(pid: &str) -> Result<(), Failed> {
             report = audit()?;
         }
     }
+    println!("accepted in a container of LXD: {}", report.summary.accepted);
     let mut lines = open(&report);
     println!("audit: {} of {} open in a container of LXD: {lines:?}", lines.len(), report.probes.len());
     lines.retain(|line| line != "device.listing: /dev has 1 more nodes: fuse");

@@ -56,6 +56,7 @@ mod upsets;
 mod usnic;
 mod usnic_faults;
 mod vic;
+mod weaknesses;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -115,6 +116,53 @@ impl Lab {
 /// groups or the RDMA mode decide, else see [`Lab::is_first_of_its_kernel`] and [`Lab::is_first`].
 type Test = (&'static str, fn(&Lab) -> Result<(), Failed>, fn(&Lab) -> bool);
 
+/// In labs with NICs that are no usNICs.
+const NICS: &[&[Test]] = &[
+    attach::TESTS,
+    capabilities::TESTS,
+    closed::TESTS,
+    descriptors::TESTS,
+    entries::TESTS,
+    exclusive::TESTS,
+    executable::TESTS,
+    filters::TESTS,
+    weaknesses::TESTS,
+    groups::TESTS,
+    holders::TESTS,
+    hostile::TESTS,
+    hostile_audit::TESTS,
+    hostile_roots::TESTS,
+    isolation::TESTS,
+    kept::TESTS,
+    killed::TESTS,
+    ledger::TESTS,
+    lifecycle::TESTS,
+    limits::TESTS,
+    links::TESTS,
+    longevity::TESTS,
+    opened::TESTS,
+    pam::TESTS,
+    sockets::TESTS,
+    modes::TESTS,
+    names::TESTS,
+    numbers::TESTS,
+    libvirt::TESTS,
+    lxc::TESTS,
+    lxd::TESTS,
+    probing::TESTS,
+    programs::TESTS,
+    refusal::TESTS,
+    selection::TESTS,
+    settings::TESTS,
+    sharing::TESTS,
+    terminals::TESTS,
+    upsets::TESTS,
+    // Last: namespaces that they make may end late, and no other test can change the RDMA mode meanwhile.
+    closings::TESTS,
+    contention::TESTS,
+    audit::TESTS,
+];
+
 fn main() -> std::process::ExitCode {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some("--probe") {
@@ -136,53 +184,7 @@ fn main() -> std::process::ExitCode {
     let with = |vics: Option<bool>, tests: &[&[Test]]| {
         tests.concat().into_iter().map(move |test| (vics, test)).collect::<Vec<_>>()
     };
-    let nics = with(
-        Some(false),
-        &[
-            attach::TESTS,
-            capabilities::TESTS,
-            closed::TESTS,
-            descriptors::TESTS,
-            entries::TESTS,
-            exclusive::TESTS,
-            executable::TESTS,
-            filters::TESTS,
-            groups::TESTS,
-            holders::TESTS,
-            hostile::TESTS,
-            hostile_audit::TESTS,
-            hostile_roots::TESTS,
-            isolation::TESTS,
-            kept::TESTS,
-            killed::TESTS,
-            ledger::TESTS,
-            lifecycle::TESTS,
-            limits::TESTS,
-            links::TESTS,
-            longevity::TESTS,
-            opened::TESTS,
-            pam::TESTS,
-            sockets::TESTS,
-            modes::TESTS,
-            names::TESTS,
-            numbers::TESTS,
-            libvirt::TESTS,
-            lxc::TESTS,
-            lxd::TESTS,
-            probing::TESTS,
-            programs::TESTS,
-            refusal::TESTS,
-            selection::TESTS,
-            settings::TESTS,
-            sharing::TESTS,
-            terminals::TESTS,
-            upsets::TESTS,
-            // Last: namespaces that they make may end late, and no other test can change the RDMA mode meanwhile.
-            closings::TESTS,
-            contention::TESTS,
-            audit::TESTS,
-        ],
-    );
+    let nics = with(Some(false), NICS);
     let either = with(None, &[hotplug::TESTS]);
     let usnics = with(
         Some(true),

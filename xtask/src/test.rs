@@ -4,6 +4,7 @@ mod attacks;
 mod failures;
 mod labs;
 mod licences;
+mod order;
 mod report;
 mod room;
 mod slowest;
@@ -123,6 +124,10 @@ fn lints(report: &mut Report) {
     report.run("clippy", cargo::command().args(clippy));
     report.step("licences", || {
         println!("{}", licences::check()?);
+        Ok(())
+    });
+    report.step("order of folders", || {
+        println!("{} folders, none in a circle", order::check(&crate::workspace::root())?);
         Ok(())
     });
     if has_subcommand("audit") {

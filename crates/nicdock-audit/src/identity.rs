@@ -25,6 +25,13 @@ pub struct Identity {
     pub filters: Vec<Vec<Instruction>>,
 }
 
+/// What a program needs that runs in another process's place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InPlace {
+    pub identity: Identity,
+    pub seclusion: Seclusion,
+}
+
 /// `SECBIT_KEEP_CAPS` (prctl(2), `PR_SET_KEEPCAPS`).
 const KEEP: u64 = 1;
 

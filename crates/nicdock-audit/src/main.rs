@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nicdock_audit::identity::InPlace;
 use nicdock_audit::report::{Report, junit, text};
-use nicdock_audit::seclusion::InPlace;
 use nicdock_audit::{Target, passed, run, target};
 
 /// Tries, as an attacker would, what can be reached here of NICs that are not this container's own

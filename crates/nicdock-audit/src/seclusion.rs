@@ -6,17 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Identity;
 use crate::kernel::call;
 use crate::kernel::capability::prctl;
 use crate::kernel::errno::Errno;
-
-/// What a program needs that runs in another process's place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InPlace {
-    pub identity: Identity,
-    pub seclusion: Seclusion,
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seclusion {

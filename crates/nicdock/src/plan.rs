@@ -21,10 +21,10 @@ use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
+use crate::request::Profile;
 use crate::request::{
     Limits, Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, Sockets, User, Volume,
 };
-use crate::view::Profile;
 
 /// What is to be done, complete enough to be applied by another process later.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ mod address;
 mod family;
 pub mod limits;
 mod netlink;
+mod profile;
 mod selector;
 pub mod sockets;
 
@@ -11,14 +12,13 @@ pub use address::{AddressWithPrefix, ParseAddressError};
 pub use family::Family;
 pub use limits::{Limits, PROCESSES, Processes, Size};
 pub use netlink::Netlink;
+pub use profile::Profile;
 pub use selector::Selector;
 pub use sockets::Sockets;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use crate::view::Profile;
 
 /// What to run and which NICs it is to have.
 #[derive(Clone, Debug)]

@@ -19,21 +19,6 @@ pub use shown::Shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
-/// How much of the host's /sys is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// The container's NICs, CPUs and memory; nothing else
-    #[default]
-    Nic,
-    /// Everything but other NICs
-    Open,
-    /// Everything: every NIC of the host is seen
-    Off,
-}
-
 /// A /sys to compose; every path is relative to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {

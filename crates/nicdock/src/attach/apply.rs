@@ -7,20 +7,20 @@ use nicdock_audit::weakness::Weakness;
 
 use super::Target;
 use super::openings::{of_limits, of_status};
-use super::siblings::{Siblings, turn};
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
-use crate::launch::{LaunchError, finish};
+use crate::lease::DeviceNode;
 use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
-use crate::phases::devices::{DeviceNode, given_nodes};
+use crate::lifecycle::{LaunchError, Siblings, finish, turn};
+use crate::phases::devices::given_nodes;
 use crate::phases::show::{Showing, show};
 use crate::phases::{
-    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, settings, sockets, stale,
+    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
 };
 use crate::plan::{Grant, of_gids, of_netlink, of_view};
+use crate::request::Profile;
 use crate::request::{Memlock, Netlink};
-use crate::view::Profile;
 
 /// How they are given.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ pub fn attach(
     own_name(target, ledger)?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
     let mut grants = grants.to_vec();
-    let mut warnings = settings::remember(&mut grants)?;
+    let mut warnings = remember::remember(&mut grants)?;
     let grants = &grants[..];
     let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
     weaknesses.extend(openings(target, terms.starts));

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nicdock_audit::identity::InPlace;
 use nicdock_audit::identity::{Capabilities, Identity, Instruction};
-use nicdock_audit::seclusion::{InPlace, Seclusion};
+use nicdock_audit::seclusion::Seclusion;
 
 use super::filters::tell_all;
 use super::{Audit, told};

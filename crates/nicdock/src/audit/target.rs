@@ -10,16 +10,15 @@ use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
 
 use super::Own;
-use crate::cli::host::remember;
 use crate::kernel::{mountinfo, tables};
-use crate::lease::{Ledger, STATE};
+use crate::lease::{Ledger, STATE, show_held};
 use crate::phases::devices::given_nodes;
 use crate::plan::NetdevGrant;
 
 /// For a container. To be called in the host's network namespace.
 pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
     let mut host = inventory::read(&tables::live())?;
-    remember(&mut host, &Ledger::of_machine().read()?);
+    show_held(&mut host, &Ledger::of_machine().read()?);
     let mut foreign = things(&host);
     foreign.netdevs.extend(interfaces());
     foreign.netdevs.retain(|name| name != "lo");

@@ -9,9 +9,9 @@ use crate::attach::{self, Target, TargetError, Terms};
 use crate::lease::{Lease, Ledger};
 use crate::phases::{filters, sockets, soft_roce};
 use crate::plan::{self, Facts, Grant};
+use crate::request::Profile;
 use crate::request::{Memlock, NetdevMode, Netlink, NicRequest};
 use crate::say::{answer, notice};
-use crate::view::Profile;
 
 #[derive(clap::Args)]
 #[command(

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Failure;
 use super::reconcile;
-use crate::launch::{self, Recovered};
 use crate::lease::{Ledger, STATE};
+use crate::lifecycle::{self, Recovered};
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ pub fn detach(options: &Options) -> Result<u8, Failure> {
     let ledger = Ledger::new(Path::new(STATE));
     reconcile::give_back_stale(&ledger)?;
     let wait = Duration::from_secs(options.wait.unwrap_or(0).into());
-    let Recovered { done, failed } = launch::detach(&ledger, &options.what, wait, options.force)?;
+    let Recovered { done, failed } = lifecycle::detach(&ledger, &options.what, wait, options.force)?;
     done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
     failed.iter().for_each(notice);
     Ok(if failed.is_empty() { 0 } else { super::FAILURE })

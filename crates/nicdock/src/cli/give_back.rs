@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::reconcile::tell;
-use crate::launch;
 use crate::lease::Ledger;
+use crate::lifecycle;
 
 #[derive(clap::Args)]
 #[command(
@@ -19,5 +19,5 @@ pub struct Options {
 }
 
 pub fn give_back(options: &Options) -> Result<u8, Failure> {
-    tell(&launch::take_back(&Ledger::of_machine(), &options.what, options.force)?)
+    tell(&lifecycle::take_back(&Ledger::of_machine(), &options.what, options.force)?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nicdock_host::capture::Capture;
 use nicdock_host::inventory;
-use nicdock_host::model::{Host, Nic};
+use nicdock_host::model::Host;
 
 use super::Failure;
 use crate::kernel::tables;
@@ -28,7 +28,7 @@ impl Known {
         let leases = Ledger::of_machine().read()?;
         let mut host = inventory::read(&tables::live())?;
         movable::try_all(&mut host).map_err(|e| format!("trying which RDMA devices can be moved: {e}"))?;
-        remember(&mut host, &leases);
+        lease::show_held(&mut host, &leases);
         Ok(Self { host, leases })
     }
 
@@ -39,22 +39,4 @@ impl Known {
     pub fn running(&self) -> BTreeMap<String, Vec<Grant>> {
         lease::joinable(&self.leases)
     }
-}
-
-/// A NIC that a container holds is shown as it was on the host, for its netdev is out of sight; what can still be seen of
-/// it, RDMA devices and who has them open, is shown as it is.
-pub fn remember(host: &mut Host, leases: &[Lease]) {
-    for lease in leases {
-        let mut held = lease.grant.nic.clone();
-        let same = |nic: &Nic| if held.pci.is_some() { nic.pci == held.pci } else { nic.name == held.name };
-        if let Some(at) = host.nics.iter().position(same) {
-            let seen = host.nics.remove(at);
-            if !seen.rdma_devices.is_empty() {
-                held.rdma_devices = seen.rdma_devices;
-            }
-            held.in_use = seen.in_use;
-        }
-        host.nics.push(held);
-    }
-    host.nics.sort_by(|a, b| (a.pci, &a.name).cmp(&(b.pci, &b.name)));
 }

@@ -10,13 +10,13 @@ use super::host::Known;
 use super::nics::NicOptions;
 use super::terms::{NetlinkOptions, TermOptions};
 use crate::attach::{Target, Terms};
-use crate::launch;
 use crate::lease::Ledger;
 use crate::libvirt::{self, Fresh, Said, Virsh, Wish};
+use crate::lifecycle;
 use crate::plan;
+use crate::request::Profile;
 use crate::request::{Memlock, Netlink, NicRequest};
 use crate::say::{answer, notice};
-use crate::view::Profile;
 
 #[derive(clap::Args)]
 #[command(
@@ -204,7 +204,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             root("detach")?;
             let (pid, name) = first_process(&virsh, domain)?;
             let wait = std::time::Duration::from_secs(*wait);
-            let done = launch::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
+            let done = lifecycle::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
             say(&done.done)?;
             done.failed.iter().for_each(notice);
             return Ok(if done.failed.is_empty() { 0 } else { super::FAILURE });

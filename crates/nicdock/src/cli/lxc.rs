@@ -10,14 +10,14 @@ use super::nics::NicOptions;
 use super::reconcile;
 use super::terms::{NetlinkOptions, TermOptions};
 use crate::attach::{Target, Terms};
-use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
+use crate::lifecycle::{self, Recovered};
 use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
 use crate::phases::filters;
 use crate::plan;
+use crate::request::Profile;
 use crate::request::{Memlock, Netlink};
 use crate::say::{answer, notice};
-use crate::view::Profile;
 
 #[derive(clap::Args)]
 #[command(
@@ -239,7 +239,7 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
         }
         // The NIC of a container that runs by now under the same name is not touched: its first process lives.
         Hook::Stop { lxc: _ } => {
-            let Recovered { done, failed } = launch::recover_container(&Ledger::of_machine(), &name)?;
+            let Recovered { done, failed } = lifecycle::recover_container(&Ledger::of_machine(), &name)?;
             done.iter().for_each(notice);
             for error in &failed {
                 notice(error);

@@ -1,8 +1,8 @@
 //! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
 use super::Failure;
-use crate::launch::{self, Recovered};
 use crate::lease::Ledger;
+use crate::lifecycle::{self, Recovered};
 use crate::phases::stale;
 use crate::say::{answer, notice};
 
@@ -25,7 +25,8 @@ pub fn reconcile(options: &Options) -> Result<u8, Failure> {
         let done = stale::look(&ledger)?.iter().map(ToString::to_string).collect();
         return tell(&Recovered { done, failed: Vec::new() });
     }
-    let recovered = if options.dry_run { launch::differences(&ledger)? } else { launch::reconcile(&ledger)? };
+    let recovered =
+        if options.dry_run { lifecycle::differences(&ledger)? } else { lifecycle::reconcile(&ledger)? };
     if recovered.done.is_empty() && recovered.failed.is_empty() {
         answer("nothing to give back\n")?;
     }
@@ -41,7 +42,7 @@ pub fn tell(recovered: &Recovered) -> Result<u8, Failure> {
 
 /// What every command that looks at this machine as root does first; says what it gave back on standard error.
 pub fn give_back_stale(ledger: &Ledger) -> Result<(), Failure> {
-    let Recovered { done, failed } = launch::recover(ledger)?;
+    let Recovered { done, failed } = lifecycle::recover(ledger)?;
     for line in done {
         notice(line);
     }

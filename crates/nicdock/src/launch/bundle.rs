@@ -11,9 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use oci_spec::runtime::{Mount, Process, Spec};
 use rustix::fs::OFlags;
 
-use super::LaunchError;
 use super::source::{self, Source};
 use crate::kernel::{child, mount};
+use crate::lifecycle::LaunchError;
 use crate::request::{Request, User, Volume};
 
 /// More than any engine writes.

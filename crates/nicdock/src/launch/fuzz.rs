@@ -6,8 +6,8 @@ use nicdock_fuzzing::check;
 
 use super::bundle::{Bind, Names};
 use crate::kernel::mountinfo;
+use crate::request::Profile;
 use crate::request::{Limits, Memlock, NicRequest, RdmaLimits, Request, Root, User};
-use crate::view::Profile;
 
 fn folder(target: &str) -> String {
     format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))

@@ -4,9 +4,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::mount::MountAttrFlags;
 
+use super::bundle;
 use super::source::Source;
-use super::{LaunchError, bundle};
 use crate::closing::Closing;
+use crate::lifecycle::LaunchError;
 use crate::request::{Request, Root, Volume};
 
 /// Root and volumes of a container. They go beside the plan, which is a value.

@@ -10,27 +10,27 @@ use std::time::Instant;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 
-use super::end::end;
 use super::executor::{Last, Program};
 use super::opened::Opened;
 use super::promise::Promise;
 use super::relay::{Diverted, Relay};
+use super::spec;
 use super::staging::Staging;
 use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
-use super::{LaunchError, spec};
 use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
 use crate::lease::{Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
+use crate::lifecycle::{LaunchError, end};
 use crate::phases::cgroup::{self, Cgroup};
 use crate::phases::limits;
 use crate::phases::network;
 use crate::phases::rdma_limits::{self, Inside};
-use crate::phases::settings;
+use crate::phases::remember;
 use crate::phases::stale;
 use crate::plan::Plan;
 use crate::request::{Memlock, Root};
@@ -83,7 +83,7 @@ pub fn run(
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
     let mut plan = plan.clone();
     if plan.join.is_none() {
-        settings::remember(&mut plan.grants)?.iter().for_each(notice);
+        remember::remember(&mut plan.grants)?.iter().for_each(notice);
     }
     let plan = &plan;
     // One that the ledger knows is refused by it.

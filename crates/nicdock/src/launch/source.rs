@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, OFlags};
 use rustix::mount::MountAttrFlags;
 
-use super::LaunchError;
 use crate::closing::Closing;
 use crate::kernel::mountinfo;
 use crate::kernel::walk::{self, Passed};
 use crate::kernel::{child, mount};
 use crate::lease::STATE;
+use crate::lifecycle::LaunchError;
 
 /// File systems that show the host's devices and processes (include/uapi/linux/magic.h).
 const FORBIDDEN: [(i64, &str); 10] = [

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::profile::profile;
 use super::staging::Staging;
 use crate::closing::Closing;
 use crate::phases::{cgroup, limits};
 use crate::plan::{Plan, capabilities};
 use crate::request::{Memlock, Size};
+use crate::seccomp;
 
 /// Users and groups of a user namespace; the same numbers inside and outside, so that a root file system needs no change.
 const MAPPED_USERS: u32 = 65536;
@@ -54,7 +54,7 @@ pub fn spec(plan: &Plan, staging: &Staging) -> Value {
             "gidMappings": mappings,
             "cgroupsPath": cgroup::path(&plan.name),
             "resources": { "devices": [{ "allow": Closing::DeviceCgroup.is_left_open(), "access": "rwm" }] },
-            "seccomp": profile(capabilities, &container.sockets),
+            "seccomp": seccomp::profile(capabilities, &container.sockets),
         },
     });
     if Closing::Seccomp.is_left_open() {

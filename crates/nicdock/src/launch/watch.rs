@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::kernel::events::{LinkEvent, LinkEvents, Uevents};
 use crate::kernel::netns;
+use crate::lease::DeviceNode;
 use crate::lease::Ledger;
-use crate::phases::devices::DeviceNode;
 use crate::phases::{queue_pairs, stale};
 use crate::plan::{Grant, NetdevGrant, Plan};
 

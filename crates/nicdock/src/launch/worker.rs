@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::LaunchError;
 use crate::closing::Closing;
 use crate::kernel::child::Child;
 use crate::kernel::netns;
@@ -15,6 +14,7 @@ use crate::kernel::rtnl::Rtnl;
 use crate::kernel::secluded::{Said, Streams, seclude};
 use crate::kernel::signals::Signals;
 use crate::lease::{Holder, Journal};
+use crate::lifecycle::LaunchError;
 use crate::phases::enter::Prepared;
 use crate::phases::{Doing, PhaseError, enter, network, verify};
 use crate::plan::Plan;

@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProcessId;
-use crate::phases::devices::DeviceNode;
-use crate::phases::host_nodes::HostNode;
-use crate::view::Profile;
+use super::{DeviceNode, HostNode, ProcessId};
+use crate::request::Profile;
 
 /// A step. Undoing one that was not done, or was undone already, does nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

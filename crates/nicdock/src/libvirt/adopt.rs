@@ -150,7 +150,7 @@ mod tests {
 
     use crate::libvirt::{Fresh, Said, fresh, said};
     use crate::request::Memlock;
-    use crate::view::Profile;
+    use crate::request::Profile;
 
     fn terms() -> Wish {
         let (memlock, view) = (Memlock::Unlimited, Profile::Nic);

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::launch::{compile_seccomp, seccomp_profile};
 use crate::plan::capabilities;
 use crate::request::{Netlink, User};
+use crate::seccomp;
 
 /// Which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Closings {
 
     /// The filter as the gate reads it.
     pub fn filter(self, netlink: &[Netlink]) -> io::Result<Vec<u8>> {
-        compile_seccomp(&seccomp_profile(self == Self::KeepPrivileges, netlink), &[])
+        seccomp::compile(&seccomp::of_engine(self == Self::KeepPrivileges, netlink), &[])
     }
 
     /// The gate's command line, but for the program, which is to belong to `user`.

@@ -287,8 +287,8 @@ pub fn fresh(domain: &Fresh<'_>) -> String {
 mod tests {
     use super::*;
     use crate::libvirt::LINK_TIMEOUT;
+    use crate::request::Profile;
     use crate::request::{Memlock, NicRequest};
-    use crate::view::Profile;
 
     fn wish(select: &str, keep_privileges: bool) -> Wish {
         let nic =

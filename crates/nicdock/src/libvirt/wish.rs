@@ -7,8 +7,8 @@ use roxmltree::Node;
 use super::NAMESPACE;
 use super::edits::escape;
 use crate::attach::Terms;
+use crate::request::Profile;
 use crate::request::{Memlock, NetdevMode, Netlink, NicRequest};
-use crate::view::Profile;
 
 /// The NICs of a domain, and on which terms it has them.
 #[derive(Clone, Debug)]

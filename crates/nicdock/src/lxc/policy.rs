@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::launch::seccomp_profile;
 use crate::request::Netlink;
+use crate::seccomp;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
@@ -23,7 +23,7 @@ pub enum PolicyError {
 /// What containers of nicdock's launcher may call; with `keep_privileges` what makes namespaces and mounts, too; with these protocols of
 /// netlink in addition.
 pub fn policy(keep_privileges: bool, netlink: &[Netlink]) -> String {
-    let profile = seccomp_profile(keep_privileges, netlink);
+    let profile = seccomp::of_engine(keep_privileges, netlink);
     let mut lines = Vec::new();
     for rule in profile["syscalls"].as_array().into_iter().flatten() {
         let action = match rule["errnoRet"].as_i64() {

@@ -10,7 +10,6 @@ use rustix::fs::{Mode, OFlags};
 
 use super::aside::in_host_mounts;
 use super::cgroup::{self, Cgroup};
-use super::devices::DeviceNode;
 use super::enter::make_nodes;
 use super::pins::Pins;
 use super::stale::Begin;
@@ -19,6 +18,7 @@ use crate::kernel::bpf::{self, Attached, DEVICE_CHAR, Hook, Instruction, op};
 use crate::kernel::child::Child;
 use crate::kernel::netns;
 use crate::kernel::secluded::{Streams, seclude};
+use crate::lease::DeviceNode;
 use crate::lease::Step;
 use crate::request::User;
 

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::devices::DeviceNode;
 use super::{Doing, PhaseError, sockets};
 use crate::kernel::bpf::{self, ACCESS_MKNOD, DEVICE_CHAR, Hook, Instruction, op};
 use crate::kernel::membership;
+use crate::lease::DeviceNode;
 use crate::request::Sockets;
 
 /// Devices of every container: null, zero, full, random, urandom, tty, ptmx, and all of devpts

@@ -5,32 +5,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Doing, PhaseError};
+use crate::lease::DeviceNode;
 use crate::plan::Grant;
-
-/// A node to make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceNode {
-    /// `uverbs0`, `umad0`, `issm0`, `rdma_cm`.
-    pub name: String,
-    /// The RDMA device; empty for `rdma_cm`, which is every device's.
-    pub device: String,
-    pub major: u32,
-    pub minor: u32,
-    pub mode: u32,
-    /// The inode number of its folder in sysfs. The kernel never gives it twice (`__kernfs_new_node()`, fs/kernfs/dir.c), while names
-    /// and device numbers go to the next device as soon as one has gone (`ib_uverbs_remove_one()`).
-    pub identity: u64,
-}
-
-impl DeviceNode {
-    /// As the devices controller writes it (Documentation/admin-guide/cgroup-v1/devices.rst).
-    pub fn rule(&self) -> String {
-        format!("c {}:{} rw", self.major, self.minor)
-    }
-}
 
 /// Reads the nodes of what is granted, found by the RDMA device's name (`ibdev`), never by a stored number.
 pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {

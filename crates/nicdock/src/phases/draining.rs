@@ -11,8 +11,9 @@ use nicdock_host::source::processes::{self, command};
 use nicdock_host::source::tables::descriptors;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::devices::{DeviceNode, every_node, given_nodes};
+use super::devices::{every_node, given_nodes};
 use crate::kernel::tables;
+use crate::lease::DeviceNode;
 use crate::lease::{Draining, ProcessId};
 use crate::plan::Grant;
 

@@ -7,10 +7,11 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
-use super::devices::{DeviceNode, every_node, given_nodes};
+use super::devices::{every_node, given_nodes};
 use super::{Doing, PhaseError, limits, verify};
 use crate::closing::Closing;
 use crate::kernel::{mount, netns};
+use crate::lease::DeviceNode;
 use crate::plan::{Grant, Plan};
 use crate::request::{Root, User};
 use crate::view::{self, Brought, Shown};

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use nicdock_host::model::Netdev;
 
 use super::away::Away;
-use super::devices::DeviceNode;
 use super::gone::{gone, is_nowhere, netdev_folders};
 use super::network::set_mtu_and_mac;
-use super::settings::Left;
 use super::soft_rdma::Wanted;
 use super::{Doing, Patience, PhaseError, draining, rdma_move, soft_rdma};
 use crate::kernel::netns;
 use crate::kernel::rtnl::{Link, Rtnl};
+use crate::lease::DeviceNode;
 use crate::lease::{Journal, Lease, Step};
 use crate::plan::{Grant, NetdevGrant, SoftRdma};
+use crate::settings::Left;
 
 /// How long the kernel may take to remove a NIC that was pulled while a program used it.
 const REMOVAL: Duration = Duration::from_secs(10);

@@ -9,29 +9,17 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor};
-use serde::{Deserialize, Serialize};
 
-use super::devices::{DeviceNode, every_node_of};
+use super::devices::every_node_of;
 use super::{Doing, PhaseError};
 use crate::closing::Closing;
-use crate::lease::{Lease, LeaseError, Ledger, Lock, Step};
+use crate::lease::{DeviceNode, HostNode, Lease, LeaseError, Ledger, Lock, Step};
 use crate::plan::Grant;
 
 /// Where udev keeps them (DEVNAME of /sys/class/infiniband_verbs/uverbs0/uevent).
 const FOLDER: &str = "/dev/infiniband";
 /// What others than its owner may do with a file.
 const OTHERS: u32 = 0o077;
-
-/// A node of the host's as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostNode {
-    /// `uverbs0`
-    name: String,
-    /// As [`DeviceNode::identity`].
-    identity: u64,
-    /// Its permissions, of which a POSIX ACL's mask is a part (acl(5)).
-    mode: u32,
-}
 
 /// Those of the NIC that others than root may open, and that the lease does not have yet.
 pub fn open_to_others(grant: &Grant, lease: Option<&Lease>) -> Result<Vec<HostNode>, PhaseError> {

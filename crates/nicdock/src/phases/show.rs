@@ -21,8 +21,9 @@ use crate::kernel::rtnl::Rtnl;
 use crate::kernel::{fsuser, mount, mountinfo, netns};
 use crate::lease::{ProcessId, STATE};
 use crate::plan::Grant;
+use crate::request::Profile;
 use crate::request::User;
-use crate::view::{self, Brought, Profile, Shown};
+use crate::view::{self, Brought, Shown};
 
 /// What mountinfo names for mounts that were made here.
 const SOURCE: &str = "nicdock-attach";
@@ -199,7 +200,7 @@ impl Place<'_> {
             "it must be a folder of the container's, or be possible to make, and no link may be on the way";
         let target = match mount::make_folders(self.root, path) {
             Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => {
-                fsuser::within(self.user, || mount::make_folders(self.root, path))
+                fsuser::within(self.user.uid, self.user.gid, || mount::make_folders(self.root, path))
             }
             target => target,
         };

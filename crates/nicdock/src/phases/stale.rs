@@ -13,9 +13,10 @@ pub use find::{Gone, gone};
 
 use std::fmt;
 
-use super::devices::{DeviceNode, given_nodes, present};
+use super::devices::{given_nodes, present};
 use super::{PhaseError, host_nodes, rdma_limits};
 use crate::closing::Closing;
+use crate::lease::DeviceNode;
 use crate::lease::{Journal, Lease, LeaseError, Ledger, Lock, ProcessId, Step};
 use crate::say::notice;
 

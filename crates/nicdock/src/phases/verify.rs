@@ -14,7 +14,8 @@ use super::{Doing, PhaseError};
 use crate::kernel::mount;
 use crate::kernel::rtnl::Rtnl;
 use crate::plan::Plan;
-use crate::view::{Profile, Shown};
+use crate::request::Profile;
+use crate::view::Shown;
 
 /// Compares; the caller is in the container's mount and network namespaces.
 pub fn verify(plan: &Plan, entered: &Entered) -> Result<(), PhaseError> {

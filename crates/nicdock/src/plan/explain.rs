@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use nicdock_host::model::NicKind;
 
 use super::{Container, Grant};
+use crate::request::Profile;
 use crate::request::{PROCESSES, Processes, Root, Size};
-use crate::view::Profile;
 
 /// One of the five phases: reserve, prepare, enter, verify, return.
 #[derive(Clone, Debug, Serialize, Deserialize)]

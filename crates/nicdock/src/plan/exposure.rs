@@ -4,8 +4,8 @@ use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::NicKind;
 
 use super::Grant;
+use crate::request::Profile;
 use crate::request::{Netlink, Request};
-use crate::view::Profile;
 
 /// The table of GIDs belongs to the RDMA device and knows no namespaces: whatever stands on its netdev adds to it, wherever it is
 /// (`enum_all_gids_of_dev_cb()`, drivers/infiniband/core/roce_gid_mgmt.c).

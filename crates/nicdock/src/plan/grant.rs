@@ -8,8 +8,8 @@ use nicdock_host::model::{
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerNic, Facts, PlanError};
-use crate::phases::settings::Settings;
 use crate::request::{AddressWithPrefix, NetdevMode, NicRequest};
+use crate::settings::Settings;
 
 /// One NIC of the host, given.
 #[derive(Clone, Debug, Serialize, Deserialize)]

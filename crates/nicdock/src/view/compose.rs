@@ -13,9 +13,10 @@ use super::empty::Empty;
 use super::live::Sysfs;
 use super::shown::Shown;
 use super::tree::{Tree, split};
-use super::{Omission, Profile, View, nic, open, procfs};
+use super::{Omission, View, nic, open, procfs};
 use crate::closing::Closing;
 use crate::kernel::mount::{self, make_file, make_folders};
+use crate::request::Profile;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{path} of the container: {error}")]

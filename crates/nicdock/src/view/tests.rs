@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::tree::{ancestors, resolve, split};
-use super::{Profile, View, nic, open};
+use super::{View, nic, open};
+use crate::request::Profile;
 use machines::{Described, Plugged};
 
 fn view(described: &Described, profile: Profile) -> View {

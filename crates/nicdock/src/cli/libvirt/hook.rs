@@ -7,9 +7,9 @@ use super::super::attach::{choose, give, open_sockets, still_open};
 use super::super::host::Known;
 use super::super::{FAILURE, Failure, reconcile};
 use crate::attach::Target;
-use crate::launch::{self, Recovered};
 use crate::lease::{LeaseError, Ledger, State};
 use crate::libvirt::{self, Domain, Gate, Said, Wish};
+use crate::lifecycle::{self, Recovered};
 use crate::plan;
 use crate::say::notice;
 
@@ -117,7 +117,7 @@ fn ended(name: &str, wait: Duration) -> Result<u8, Failure> {
     while begin.elapsed() < wait && lives()? {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let Recovered { done, failed } = launch::recover_container(&ledger, name)?;
+    let Recovered { done, failed } = lifecycle::recover_container(&ledger, name)?;
     done.iter().for_each(notice);
     failed.iter().for_each(notice);
     Ok(if failed.is_empty() { 0 } else { FAILURE })

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::lease::DeviceNode;
 use crate::lease::{Lease, ProcessId, Step};
-use crate::phases::devices::DeviceNode;
 
 /// Nodes of one container whose devices have gone, and that it still has.
 #[derive(Clone, Debug, PartialEq, Eq)]

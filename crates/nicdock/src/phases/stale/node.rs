@@ -9,8 +9,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttrib
 
 use super::Gone;
 use crate::kernel::{mount, netns};
+use crate::lease::DeviceNode;
 use crate::phases::aside::aside_at_most;
-use crate::phases::devices::DeviceNode;
 use crate::phases::enter::TMPFS_MAGIC;
 use crate::phases::{Doing, PhaseError};
 

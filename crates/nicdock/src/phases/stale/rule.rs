@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::Gone;
 use crate::kernel::bpf::{self, DEVICE_CHAR, Hook, Instruction, op};
+use crate::lease::DeviceNode;
 use crate::lease::{Lease, Step};
-use crate::phases::devices::DeviceNode;
 use crate::phases::{Doing, PhaseError, allow, cgroup};
 
 /// After this the container can open none of the nodes, whatever device has the number. Those that were allowed to a container that ran

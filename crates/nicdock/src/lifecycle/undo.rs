@@ -6,8 +6,8 @@ use super::siblings::{Siblings, turn};
 use crate::lease::{Lease, Ledger, ProcessId, Step};
 use crate::phases::show::{Showing, show};
 use crate::phases::{PhaseError, allow, freeze, rdma_limits, refuse};
+use crate::request::Profile;
 use crate::say::notice;
-use crate::view::Profile;
 
 /// What comes before the NIC's return. Errors: it could still be opened.
 pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {

@@ -13,7 +13,7 @@ use crate::closing::Closing;
 use crate::request::{Netlink, Sockets};
 
 /// What every container may call.
-const SYSTEM_CALLS: &str = include_str!("profile/syscalls.txt");
+const SYSTEM_CALLS: &str = include_str!("seccomp/syscalls.txt");
 
 /// What makes namespaces and mounts. A user namespace gives its maker every capability in it: with them a program could
 /// mount a fresh cgroup file system and nest cgroups below its own.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::launch::{LaunchError, finish};
+use super::{LaunchError, finish};
 use crate::lease::{Draining, Journal, Lease, Ledger};
 use crate::phases::draining;
 

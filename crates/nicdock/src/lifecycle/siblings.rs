@@ -4,7 +4,7 @@ use crate::lease::{Lease, LeaseError, Ledger, ProcessId, Step};
 use crate::phases::turn::Turn;
 use crate::phases::{PhaseError, cgroup};
 use crate::plan::Grant;
-use crate::view::Profile;
+use crate::request::Profile;
 
 /// Held while a container is shown its NICs anew: two at once would each leave out the other's.
 pub fn turn() -> Result<Turn, PhaseError> {

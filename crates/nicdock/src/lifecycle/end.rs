@@ -4,8 +4,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::{LaunchError, staging};
-use crate::attach;
+use super::undo::{undo, undo_late};
+use super::{LaunchError, staged};
 use crate::closing::Closing;
 use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
@@ -164,14 +164,14 @@ fn orphans(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
 /// else would end it.
 pub fn end_left_behind(ledger: &Ledger) -> Result<Vec<String>, LaunchError> {
     let (dead, others): (Vec<_>, Vec<_>) =
-        orphans(ledger)?.into_iter().partition(|name| staging::is_left_behind(name));
+        orphans(ledger)?.into_iter().partition(|name| staged::is_left_behind(name));
     dead.iter().try_for_each(|name| clear(name))?;
     Ok(others)
 }
 
 /// The containers of nicdock's launcher of which there is something still. It has noted each before it made a group for it.
 fn made() -> Vec<String> {
-    let mut names = staging::names();
+    let mut names = staged::names();
     if Closing::Names.is_left_open() {
         names.extend(cgroup::unchecked_names());
     }
@@ -200,7 +200,7 @@ fn clear(name: &str) -> Result<(), LaunchError> {
         )));
     }
     cgroup::end(name)?;
-    let removed = staging::remove(name);
+    let removed = staged::remove(name);
     let _ = fs::remove_dir_all(Path::new(STATE).join("containers").join(name));
     removed
 }
@@ -211,7 +211,7 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
     for line in queue_pairs::left(&lease.grant) {
         notice(format_args!("warning: {line}"));
     }
-    attach::undo(lease, journal.ledger)?;
+    undo(lease, journal.ledger)?;
     let left = match give_back(lease, namespace, journal) {
         Err(error) if error.is_kept_away() => {
             // Nobody waits for it again.
@@ -222,7 +222,7 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
         left => left?,
     };
     left.iter().for_each(notice);
-    attach::undo_late(lease)?;
+    undo_late(lease)?;
     let was_opened = lease.has_begun(&Step::Restrict) || lease.was_attached();
     let reached_by = if was_opened { draining::of(&lease.grant) } else { Vec::new() };
     journal.try_begin(&Step::Free);

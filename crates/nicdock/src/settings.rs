@@ -22,9 +22,8 @@ use nicdock_host::model::Netdev;
 use serde::{Deserialize, Serialize};
 
 use self::difference::differences;
-use super::{Doing, PhaseError};
+use crate::doing::{Doing, PhaseError};
 use crate::kernel::rtnl::Rtnl;
-use crate::plan::Grant;
 
 /// How long the link may take to be there again, where that matters.
 const READY: Duration = Duration::from_secs(10);
@@ -73,19 +72,6 @@ impl Left {
             self.notes.push(format!("warning: {name} is back without {what} as before: {error}"));
         }
     }
-}
-
-/// Remembers the settings of every netdev that is about to be taken; gives what will be lost, in sentences.
-pub fn remember(grants: &mut [Grant]) -> Result<Vec<String>, PhaseError> {
-    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
-    let mut lost = Vec::new();
-    for given in grants.iter_mut().flat_map(|grant| &mut grant.netdevs) {
-        let name = &given.host.name;
-        let settings = read(&mut host, given.host.ifindex, name)?;
-        lost.extend(settings.qdiscs.unkept().map(|what| format!("warning: {name}: {what}")));
-        given.settings = Some(settings);
-    }
-    Ok(lost)
 }
 
 /// Reads the settings of a netdev in the namespace that `host` speaks to, which must be the caller's.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::LaunchError;
+use super::detach::detach as detach_one;
 use super::end::{Recovered, drained, recover_one};
-use crate::attach;
 use crate::kernel::pidfd::Process;
 use crate::lease::{Holder, Lease, Ledger, State};
 use crate::phases::{cgroup, host_nodes};
@@ -32,7 +32,7 @@ pub fn take_back(ledger: &Ledger, what: &str, force: bool) -> Result<Recovered, 
     Ok(recovered)
 }
 
-/// Takes every NIC that `what` names and that was attached from its container, which runs on; see [`attach::detach`].
+/// Takes every NIC that `what` names and that was attached from its container, which runs on; see [`detach_one`].
 pub fn detach(ledger: &Ledger, what: &str, wait: Duration, force: bool) -> Result<Recovered, LaunchError> {
     detach_those(ledger, what, |lease| is_meant(lease, what), wait, force)
 }
@@ -74,7 +74,7 @@ fn detach_those(
     }
     let mut recovered = Recovered::default();
     for lease in &meant {
-        recovered.add(attach::detach(ledger, lease, wait, force));
+        recovered.add(detach_one(ledger, lease, wait, force));
     }
     Ok(recovered)
 }
@@ -91,7 +91,7 @@ fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, La
     let refuse = |advice: &str| Err(LaunchError::Kept(format!("{}: {advice}", LaunchError::kept(lease))));
     match lease.state() {
         State::Abandoned | State::Stuck => recover_one(ledger, lease),
-        State::Held if lease.was_attached() => attach::detach(ledger, lease, Duration::ZERO, force),
+        State::Held if lease.was_attached() => detach_one(ledger, lease, Duration::ZERO, force),
         State::Starting | State::Held | State::Returning if force => end_holders(ledger, lease).map(Some),
         State::Starting | State::Held | State::Returning => refuse("end it, or let --force end it"),
         State::Draining => match drained(ledger, lease)? {

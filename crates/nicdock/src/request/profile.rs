@@ -1,0 +1,16 @@
+//! How much of the host a container is shown.
+
+use serde::{Deserialize, Serialize};
+
+/// How much of the host's /sys is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// The container's NICs, CPUs and memory; nothing else
+    #[default]
+    Nic,
+    /// Everything but other NICs
+    Open,
+    /// Everything: every NIC of the host is seen
+    Off,
+}

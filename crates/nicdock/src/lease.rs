@@ -20,7 +20,7 @@ pub use folder::{PRIVATE, PUBLIC, make_folder};
 pub use held::show_held;
 pub use journal::{Journal, Token};
 pub use ledger::{Ledger, Lock};
-pub use node::{DeviceNode, HostNode};
+pub use node::DeviceNode;
 pub use process::ProcessId;
 pub use record::{ATTACH, Holder, LAUNCHER, Lease, State, holders, joinable};
 pub use step::Step;

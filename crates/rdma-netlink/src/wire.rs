@@ -7,7 +7,7 @@ mod connection;
 mod message;
 
 pub use attribute::{Attribute, Attributes, push_attribute};
-pub use connection::Connection;
+pub use connection::{Connection, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 pub use message::{HEADER_LEN, Message, Messages, encode};
 
 /// `NLMSG_ALIGN`, `NLA_ALIGN`: everything starts at a multiple of four bytes.

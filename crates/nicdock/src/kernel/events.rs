@@ -3,13 +3,16 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage as Message;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE};
 
-use super::rtnl::messages;
+use rdma_netlink::wire::{Message, Messages};
+
+use super::rtnl;
+
+// include/uapi/linux/rtnetlink.h
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 
 /// `RTNLGRP_LINK` (include/uapi/linux/rtnetlink.h).
 const RTNLGRP_LINK: u32 = 1;
@@ -129,22 +132,16 @@ fn next(socket: &Socket) -> Option<io::Result<Vec<u8>>> {
     }
 }
 
+/// What a datagram tells of interfaces, up to what is not understood.
 pub fn link_events(datagram: &[u8]) -> Vec<LinkEvent> {
-    let of_message = |message: NetlinkMessage<Message>| match message.payload {
-        NetlinkPayload::InnerMessage(Message::NewLink(link)) => {
-            let carrier = link.header.flags.contains(LinkFlags::LowerUp);
-            event(link, carrier)
+    let of_message = |message: Message<'_>| {
+        let link = rtnl::message::link(message.payload()).ok();
+        match message.kind {
+            RTM_NEWLINK => link.map(|link| LinkEvent { name: link.name, carrier: link.has_carrier }),
+            RTM_DELLINK => link.map(|link| LinkEvent { name: link.name, carrier: false }),
+            _ => None,
         }
-        NetlinkPayload::InnerMessage(Message::DelLink(link)) => event(link, false),
-        _ => None,
     };
-    messages(datagram).map_while(Result::ok).filter_map(of_message).collect()
-}
-
-fn event(link: LinkMessage, carrier: bool) -> Option<LinkEvent> {
-    let name = link.attributes.into_iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name),
-        _ => None,
-    })?;
-    Some(LinkEvent { name, carrier })
+    let events = Messages::new(datagram).map_while(Result::ok).filter_map(of_message);
+    events.filter(|event| !event.name.is_empty()).collect()
 }

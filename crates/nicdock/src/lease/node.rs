@@ -23,14 +23,3 @@ impl DeviceNode {
         format!("c {}:{} rw", self.major, self.minor)
     }
 }
-
-/// A node of the host's as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostNode {
-    /// `uverbs0`
-    pub name: String,
-    /// As [`DeviceNode::identity`].
-    pub identity: u64,
-    /// Its permissions, of which a POSIX ACL's mask is a part (acl(5)).
-    pub mode: u32,
-}

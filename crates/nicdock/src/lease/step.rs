@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceNode, HostNode, ProcessId};
+use super::{DeviceNode, ProcessId};
 use crate::request::Profile;
 
 /// A step. Undoing one that was not done, or was undone already, does nothing.
@@ -31,8 +31,6 @@ pub enum Step {
     Restrict,
     /// The container, whose first process this is, may open these nodes. Undo: as `Restrict` and `Allow`.
     Give { container: String, process: ProcessId, nodes: Vec<DeviceNode> },
-    /// The host's own nodes of the NIC are taken from others than root. Undo, when the NIC can be given again: they are as noted here.
-    Withhold { nodes: Vec<HostNode> },
     /// The devices of these nodes (`DeviceNode::identity`) had gone while the container ran: its rules and nodes were taken away. Nothing
     /// to undo.
     Revoke { container: String, nodes: Vec<u64> },
@@ -80,7 +78,6 @@ impl Step {
             Self::Create => "create",
             Self::Restrict => "restrict",
             Self::Give { .. } => "give",
-            Self::Withhold { .. } => "withhold",
             Self::Revoke { .. } => "revoke",
             Self::Compose => "compose",
             Self::Start => "start",

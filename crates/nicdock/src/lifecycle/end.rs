@@ -7,7 +7,7 @@ use std::path::Path;
 use super::undo::{undo, undo_late};
 use super::{LaunchError, staged};
 use crate::closing::Closing;
-use crate::lease::{Journal, Lease, Ledger, STATE, State, Step, Token};
+use crate::lease::{Journal, Lease, Ledger, Lock, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
 use crate::phases::{cgroup, draining, host_nodes, queue_pairs, stale};
 use crate::plan::check_name;
@@ -82,6 +82,11 @@ pub fn recover_container(ledger: &Ledger, name: &str) -> Result<Recovered, Launc
 /// The same for these; what lives is not looked at any further.
 pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, LaunchError> {
     ledger.tidy()?;
+    // Whoever noted them may have been killed before there was a step of the lease to undo, or the lease is lost.
+    if host_nodes::are_withheld() {
+        let lock = ledger.lock()?;
+        host_nodes::give_back(ledger, &lock).iter().for_each(notice);
+    }
     let mut recovered = Recovered::default();
     match stale::look(ledger) {
         Ok(told) => recovered.done.extend(told.iter().map(ToString::to_string)),
@@ -108,11 +113,18 @@ pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchE
         ledger.keep(&lock, lease, left, None)?;
         return Ok(None);
     }
-    host_nodes::free(ledger, &lock, lease)?.iter().for_each(notice);
+    free(ledger, &lock, lease)?;
     Ok(Some(format!(
         "{} can be given again: the last descriptor that left its container is closed",
         lease.grant.nic.name
     )))
+}
+
+/// The NIC can be given again, and its nodes are the host's as before.
+pub fn free(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<(), LaunchError> {
+    ledger.free(lock, lease)?;
+    host_nodes::give_back(ledger, lock).iter().for_each(notice);
+    Ok(())
 }
 
 /// The ledger is not locked: ending processes and waiting for the kernel take time, and the lease is claimed. `None` if
@@ -228,7 +240,7 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
     journal.try_begin(&Step::Free);
     let lock = journal.ledger.lock()?;
     if reached_by.is_empty() && left.dirty.is_empty() {
-        host_nodes::free(journal.ledger, &lock, lease)?.iter().for_each(notice);
+        free(journal.ledger, &lock, lease)?;
         return Ok(());
     }
     for one in &reached_by {

@@ -6,11 +6,10 @@ use rustix::process::Signal;
 
 use super::LaunchError;
 use super::detach::detach as detach_one;
-use super::end::{Recovered, drained, recover_one};
+use super::end::{self, Recovered, drained, recover_one};
 use crate::kernel::pidfd::Process;
 use crate::lease::{Holder, Lease, Ledger, State};
-use crate::phases::{cgroup, host_nodes};
-use crate::say::notice;
+use crate::phases::cgroup;
 
 /// How long a supervisor may take to give back the NIC of a container that was ended.
 const SUPERVISOR: Duration = Duration::from_secs(15);
@@ -108,7 +107,7 @@ fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, La
 
 fn free(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
     let lock = ledger.lock()?;
-    host_nodes::free(ledger, &lock, lease)?.iter().for_each(notice);
+    end::free(ledger, &lock, lease)?;
     Ok(format!("{} can be given again, although it was kept by {}", lease.grant.nic.name, lease.kept_by()))
 }
 

@@ -34,10 +34,10 @@ pub fn given_nodes(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
     Ok(nodes)
 }
 
-/// Every node of the NIC's RDMA devices, given or not, but for `rdma_cm`, which is every device's.
-pub fn every_node_of(grant: &Grant) -> Result<Vec<DeviceNode>, PhaseError> {
+/// Every node of the NICs' RDMA devices, given or not, but for `rdma_cm`, which is every device's.
+pub fn every_node_of(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
     let mut nodes = Vec::new();
-    for rdma in &grant.rdma {
+    for rdma in grants.iter().flat_map(|grant| &grant.rdma) {
         for (class, prefix) in
             [("infiniband_verbs", "uverbs"), ("infiniband_mad", "umad"), ("infiniband_mad", "issm")]
         {

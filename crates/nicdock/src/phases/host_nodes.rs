@@ -1,19 +1,24 @@
 //! The host's own nodes of a NIC that a container has are root's alone meanwhile.
 //!
-//! A container has nodes of its own. The kernel makes those in the host's /dev for everybody (`uverbs_devnode()`, `drivers/infiniband/core/uverbs_main.c`:
-//! 0666): any user of the host could use the NIC beside the container, and keep it from being given again by a descriptor.
+//! A container has nodes of its own. The kernel makes those in the host's /dev for everybody (`uverbs_devnode()`, drivers/infiniband/core/uverbs_main.c:
+//! 0666): any user of the host could use the NIC in addition to the container, and keep it from being given again by a descriptor.
+//!
+//! What mode each had is noted in `/run/nicdock/nodes`, and not in the lease: a lease that cannot be read any more leaves the note.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor};
+use serde::{Deserialize, Serialize};
 
 use super::devices::every_node_of;
 use super::{Doing, PhaseError};
 use crate::closing::Closing;
-use crate::lease::{DeviceNode, HostNode, Lease, LeaseError, Ledger, Lock, Step};
+use crate::failpoint;
+use crate::lease::{DeviceNode, Ledger, Lock, PRIVATE, STATE, make_folder};
 use crate::plan::Grant;
 
 /// Where udev keeps them (DEVNAME of /sys/class/infiniband_verbs/uverbs0/uevent).
@@ -21,46 +26,89 @@ const FOLDER: &str = "/dev/infiniband";
 /// What others than its owner may do with a file.
 const OTHERS: u32 = 0o077;
 
-/// Those of the NIC that others than root may open, and that the lease does not have yet.
-pub fn open_to_others(grant: &Grant, lease: Option<&Lease>) -> Result<Vec<HostNode>, PhaseError> {
+/// A node as it was before.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// As [`DeviceNode::identity`].
+    identity: u64,
+    /// The RDMA device.
+    device: String,
+    /// Its permissions, of which a POSIX ACL's mask is a part (acl(5)).
+    mode: u32,
+}
+
+/// Takes the nodes of these NICs from others than root.
+pub fn withhold(grants: &[Grant], _lock: &Lock) -> Result<(), PhaseError> {
     if Closing::HostNodes.is_left_open() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let noted: Vec<&HostNode> = lease.map(|lease| noted(lease).collect()).unwrap_or_default();
-    let mut found = Vec::new();
-    for node in every_node_of(grant)? {
-        let is_noted = noted.iter().any(|known| known.identity == node.identity);
-        if let Some(mode) = mode(&node)?.filter(|mode| mode & OTHERS != 0 && !is_noted) {
-            found.push(HostNode { name: node.name, identity: node.identity, mode });
-        }
+    for node in every_node_of(grants)? {
+        let Some(mode) = mode(&node)?.filter(|mode| mode & OTHERS != 0) else { continue };
+        note(&node, mode).doing(|| format!("noting the mode of {}", path(&node.name).display()))?;
+        failpoint::reach("nodes.noted").doing(|| "withholding nodes".into())?;
+        set(&node.name, mode & !OTHERS)?;
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Takes them from others than root.
-pub fn withhold(nodes: &[HostNode]) -> Result<(), PhaseError> {
-    nodes.iter().try_for_each(|node| set(node, node.mode & !OTHERS))
-}
-
-/// The NIC can be given again, and its nodes are the host's as before. What cannot be set is told, and keeps nothing.
-pub fn free(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<Vec<String>, LeaseError> {
-    let mut told = Vec::new();
-    if let Some(lease) = ledger.current(lease)? {
-        let there = every_node_of(&lease.grant).unwrap_or_default();
-        // One that was made anew has the mode of a new one.
-        let left = noted(&lease).filter(|node| there.iter().any(|it| it.identity == node.identity));
-        told.extend(left.filter_map(|node| set(node, node.mode).err()).map(|error| {
-            format!("warning: {error}; udevadm trigger --action=add --subsystem-match=infiniband_verbs sets it as the host's rules say")
-        }));
+/// Gives back those whose NIC no lease has; gives what could not be done, in sentences. As long as a lease cannot be read, whose they are is not known.
+pub fn give_back(ledger: &Ledger, _lock: &Lock) -> Vec<String> {
+    let names = noted();
+    if names.is_empty() {
+        return Vec::new();
     }
-    ledger.free(lock, lease).map(|()| told)
+    let Ok(leases) = ledger.read() else { return Vec::new() };
+    let held: BTreeSet<&str> =
+        leases.iter().flat_map(|lease| &lease.grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
+    let failed = |name: &String| match settle(name, &held) {
+        Ok(()) => None,
+        Err(error) => Some(format!(
+            "warning: {error}; udevadm trigger --action=add --subsystem-match=infiniband_verbs sets it as the host's rules say"
+        )),
+    };
+    names.iter().filter_map(failed).collect()
 }
 
-fn noted(lease: &Lease) -> impl Iterator<Item = &HostNode> {
-    lease.journal.iter().flat_map(|step| match step {
-        Step::Withhold { nodes } => &nodes[..],
-        _ => &[],
-    })
+/// Whether there may be something to give back.
+pub fn are_withheld() -> bool {
+    !noted().is_empty()
+}
+
+fn settle(name: &str, held: &BTreeSet<&str>) -> Result<(), PhaseError> {
+    let file = note_of(name);
+    let text = fs::read_to_string(&file).doing(|| format!("reading {}", file.display()))?;
+    let forget = || fs::remove_file(&file).doing(|| format!("removing {}", file.display()));
+    // Half of one was noted, and nothing was done.
+    let Ok(note) = serde_json::from_str::<Note>(&text) else { return forget() };
+    if held.contains(note.device.as_str()) {
+        return Ok(());
+    }
+    // One that was made anew has the mode of a new one.
+    let there = ["infiniband_verbs", "infiniband_mad"].map(|class| format!("/sys/class/{class}/{name}"));
+    if there.iter().any(|path| fs::metadata(path).is_ok_and(|folder| folder.ino() == note.identity)) {
+        set(name, note.mode)?;
+    }
+    forget()
+}
+
+fn note(node: &DeviceNode, mode: u32) -> io::Result<()> {
+    make_folder(&folder(), PRIVATE)?;
+    let note = Note { identity: node.identity, device: node.device.clone(), mode };
+    fs::write(note_of(&node.name), serde_json::to_string(&note)?)
+}
+
+/// The names of the nodes of which there is a note.
+fn noted() -> Vec<String> {
+    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(STATE).join("nodes")
+}
+
+fn note_of(name: &str) -> PathBuf {
+    folder().join(name)
 }
 
 /// `None` where the host has no such node, or another device's under that name.
@@ -77,8 +125,8 @@ fn mode(node: &DeviceNode) -> Result<Option<u32>, PhaseError> {
     }
 }
 
-fn set(node: &HostNode, mode: u32) -> Result<(), PhaseError> {
-    let path = path(&node.name);
+fn set(name: &str, mode: u32) -> Result<(), PhaseError> {
+    let path = path(name);
     fs::set_permissions(&path, Permissions::from_mode(mode))
         .doing(|| format!("setting the mode of {} to {mode:04o}", path.display()))
 }

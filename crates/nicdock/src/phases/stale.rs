@@ -52,16 +52,7 @@ pub fn give(
         let nodes = given_nodes(grants)?;
         Journal { grants, ..journal }.begin_locked(&lock, &Step::Give { container, process, nodes })?;
     }
-    let leases = journal.ledger.readable()?;
-    for grant in journal.grants {
-        let own = leases.iter().find(|lease| lease.grant.nic.key() == grant.nic.key());
-        let nodes = host_nodes::open_to_others(grant, own)?;
-        if !nodes.is_empty() {
-            let grants = std::slice::from_ref(grant);
-            Journal { grants, ..journal }.begin_locked(&lock, &Step::Withhold { nodes: nodes.clone() })?;
-            host_nodes::withhold(&nodes)?;
-        }
-    }
+    host_nodes::withhold(journal.grants, &lock)?;
     let nodes = given_nodes(journal.grants)?;
     allow(&nodes, &|step: &Step| journal.begin_locked(&lock, step))?;
     drop(lock);

@@ -87,7 +87,10 @@ fn each(_: &Lab) -> Result<(), Failed> {
     // The plan names each.
     let plan = succeed(&[&["plan"], &NIC[..], &more, &["--host-root", "--", "true"]].concat())?;
     for (name, ..) in TRIED {
-        expect(plan.contains(&format!("warning: CAP_{name} opens ")), format!("{name} is not told: {plan}"))?;
+        expect(
+            plan.contains(&format!("weakness capability.{}: CAP_{name} opens ", name.to_lowercase())),
+            format!("{name} is not told: {plan}"),
+        )?;
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ fn state() -> Vec<String> {
     ));
     state.push(listing("/dev/infiniband"));
     state.push(modes("/dev/infiniband"));
-    for folder in ["leases", "bundles", "containers", "broken"] {
+    for folder in ["leases", "bundles", "containers", "broken", "nodes"] {
         state.push(listing(&format!("/run/nicdock/{folder}")));
     }
     for hierarchy in ["", "devices/", "rdma/", "unified/"] {

@@ -41,6 +41,14 @@ impl<'a> Attribute<'a> {
     }
 }
 
+impl Attribute<'_> {
+    /// A name as the kernel has it, which need not be UTF-8: what is none is replaced (U+FFFD).
+    pub fn name(&self) -> String {
+        let bytes = self.payload.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
 /// The attributes in a message's (or a nested attribute's) payload, in order.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {

@@ -10,15 +10,17 @@ const NLM_F_REQUEST: u16 = 0x01;
 const NLM_F_ACK: u16 = 0x04;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
+/// What is there already is replaced.
+pub const NLM_F_REPLACE: u16 = 0x100;
+/// What is there already is an error (`EEXIST`).
+pub const NLM_F_EXCL: u16 = 0x200;
+/// What is not there is made.
+pub const NLM_F_CREATE: u16 = 0x400;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
 
-/// `netlink_dump()` in `net/netlink/af_netlink.c` fills at most 32 KiB at once.
-const DATAGRAM_LEN: usize = 64 * 1024;
-/// `recv(2)`: give the datagram's real length, also when it did not fit.
-const MSG_TRUNC: i32 = 0x20;
 /// A list that keeps changing while it is read is given up after so many attempts.
 const DUMP_ATTEMPTS: usize = 16;
 
@@ -51,7 +53,12 @@ impl Connection {
 
     /// Asks for something that is done or answered once; an errno comes back as [`io::Error::raw_os_error`].
     pub fn request(&self, kind: u16, payload: &[u8]) -> io::Result<Vec<u8>> {
-        self.exchange(kind, NLM_F_ACK, payload).map(Option::unwrap_or_default)
+        self.order(kind, 0, payload)
+    }
+
+    /// The same with flags beside those of a request: `NLM_F_CREATE`, `NLM_F_EXCL`, `NLM_F_REPLACE`.
+    pub fn order(&self, kind: u16, flags: u16, payload: &[u8]) -> io::Result<Vec<u8>> {
+        self.exchange(kind, NLM_F_ACK | flags, payload).map(Option::unwrap_or_default)
     }
 
     /// `None`: the list changed while it was read.
@@ -85,16 +92,12 @@ impl Connection {
         }
     }
 
+    /// The next datagram, whole: an answer with the settings of many virtual functions is longer than what the kernel lists at once (`rtnl_getlink()`,
+    /// `net/core/rtnetlink.c`), so its length is asked for first.
     fn receive(&self) -> io::Result<Vec<u8>> {
-        let mut datagram = Vec::with_capacity(DATAGRAM_LEN);
         loop {
-            match self.socket.recv(&mut datagram, MSG_TRUNC) {
-                Ok(length) if length > datagram.capacity() => {
-                    return Err(io::Error::other(format!(
-                        "a netlink datagram of {length} bytes was cut off"
-                    )));
-                }
-                Ok(_) => return Ok(datagram),
+            match self.socket.recv_from_full() {
+                Ok((datagram, _)) => return Ok(datagram),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL};
-use rdma_netlink::wire::{Attributes, push_attribute};
+use rdma_netlink::wire::{Attributes, NLM_F_CREATE, NLM_F_EXCL, push_attribute};
 
+use super::message::{LINK_LEN, NLA_F_NESTED, link_header, with_nul};
 use super::raw::attributes;
 use super::{Rtnl, invalid};
 
@@ -14,9 +14,6 @@ const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWLINKPROP: u16 = 108;
 const RTM_DELLINKPROP: u16 = 109;
-
-/// `sizeof(struct ifinfomsg)`: family, padding, type (2), index (4), flags (4), change (4).
-const HEADER_LEN: usize = 16;
 
 const IFLA_EXT_MASK: u16 = 29;
 /// With the settings of virtual functions.
@@ -28,7 +25,6 @@ const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_FLAGS: u16 = 3;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
-const NLA_F_NESTED: u16 = 0x8000;
 
 /// An interface as `RTM_NEWLINK` shows it.
 pub struct RawLink {
@@ -45,7 +41,7 @@ impl RawLink {
         for attribute in Attributes::new(list) {
             let attribute = attribute.map_err(invalid)?;
             if attribute.kind == IFLA_ALT_IFNAME {
-                names.push(attribute.text().map_err(invalid)?.to_owned());
+                names.push(attribute.name());
             }
         }
         Ok(names)
@@ -66,24 +62,24 @@ impl RawLink {
 impl Rtnl {
     /// Everything of interface `ifindex`.
     pub fn raw_link(&mut self, ifindex: u32) -> io::Result<RawLink> {
-        let mut body = header(ifindex, 0, 0);
+        let mut body = link_header(ifindex, 0, 0);
         push_attribute(&mut body, IFLA_EXT_MASK, &RTEXT_FILTER_VF.to_ne_bytes());
-        let answer = self.exchange(RTM_GETLINK, NLM_F_ACK, &body)?.pop().ok_or(io::ErrorKind::NotFound)?;
-        let (head, rest) = answer.split_at_checked(HEADER_LEN).ok_or(io::ErrorKind::InvalidData)?;
+        let answer = self.order(RTM_GETLINK, 0, &body)?.pop().ok_or(io::ErrorKind::NotFound)?;
+        let (head, rest) = answer.split_at_checked(LINK_LEN).ok_or(io::ErrorKind::InvalidData)?;
         let [.., f0, f1, f2, f3, _, _, _, _] = *head else { return Err(io::ErrorKind::InvalidData.into()) };
         Ok(RawLink { flags: u32::from_ne_bytes([f0, f1, f2, f3]), attributes: attributes(rest)? })
     }
 
     /// Sets those flags that are in `mask`.
     pub fn set_flags(&mut self, ifindex: u32, flags: u32, mask: u32) -> io::Result<()> {
-        self.exchange(RTM_SETLINK, NLM_F_ACK, &header(ifindex, flags & mask, mask)).map(drop)
+        self.order(RTM_SETLINK, 0, &link_header(ifindex, flags & mask, mask)).map(drop)
     }
 
     /// Sets one attribute as [`RawLink`] shows it.
     pub fn set_attribute(&mut self, ifindex: u32, kind: u16, value: &[u8]) -> io::Result<()> {
-        let mut body = header(ifindex, 0, 0);
+        let mut body = link_header(ifindex, 0, 0);
         push_attribute(&mut body, kind, value);
-        self.exchange(RTM_SETLINK, NLM_F_ACK, &body).map(drop)
+        self.order(RTM_SETLINK, 0, &body).map(drop)
     }
 
     /// Sets one attribute of a virtual function as [`RawLink::vfs`] shows it: its number is in it.
@@ -106,23 +102,19 @@ impl Rtnl {
     }
 
     pub fn add_altname(&mut self, ifindex: u32, name: &str) -> io::Result<()> {
-        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        self.exchange(RTM_NEWLINKPROP, flags, &altname(ifindex, name)).map(drop)
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.order(RTM_NEWLINKPROP, flags, &altname(ifindex, name)).map(drop)
     }
 
     pub fn remove_altname(&mut self, ifindex: u32, name: &str) -> io::Result<()> {
-        self.exchange(RTM_DELLINKPROP, NLM_F_ACK, &altname(ifindex, name)).map(drop)
+        self.order(RTM_DELLINKPROP, 0, &altname(ifindex, name)).map(drop)
     }
-}
-
-fn header(ifindex: u32, flags: u32, change: u32) -> Vec<u8> {
-    [[0; 4], ifindex.to_ne_bytes(), flags.to_ne_bytes(), change.to_ne_bytes()].concat()
 }
 
 fn altname(ifindex: u32, name: &str) -> Vec<u8> {
     let mut list = Vec::new();
-    push_attribute(&mut list, IFLA_ALT_IFNAME, format!("{name}\0").as_bytes());
-    let mut body = header(ifindex, 0, 0);
+    push_attribute(&mut list, IFLA_ALT_IFNAME, &with_nul(name));
+    let mut body = link_header(ifindex, 0, 0);
     push_attribute(&mut body, IFLA_PROP_LIST | NLA_F_NESTED, &list);
     body
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
+use rdma_netlink::wire::{NLM_F_CREATE, NLM_F_REPLACE, push_attribute};
 
 use super::Rtnl;
 use super::raw::attributes;
@@ -40,7 +40,7 @@ impl Rtnl {
         // Proxies are listed only when asked for (net/core/neighbour.c, `neigh_dump_info`).
         for (family, flags) in [(0, 0), (0, NTF_PROXY), (AF_BRIDGE, 0)] {
             let body = [[family, 0, 0, 0], ifindex.to_ne_bytes(), [0, 0, flags, 0]].concat();
-            for answer in self.exchange(RTM_GETNEIGH, NLM_F_DUMP, &body)? {
+            for answer in self.list(RTM_GETNEIGH, &body)? {
                 let (head, rest) = answer.split_at_checked(HEADER_LEN).ok_or(io::ErrorKind::InvalidData)?;
                 let [family, _, _, _, i0, i1, i2, i3, s0, s1, flags, kind] = *head else { continue };
                 if u32::from_ne_bytes([i0, i1, i2, i3]) != ifindex {
@@ -72,10 +72,10 @@ impl Rtnl {
         let mut body = [[family, 0, 0, 0], ifindex.to_ne_bytes(), [s0, s1, flags, kind]].concat();
         for (kind, value) in [(NDA_DST, &neighbour.address), (NDA_LLADDR, &neighbour.mac)] {
             if let Some(value) = value {
-                rdma_netlink::wire::push_attribute(&mut body, kind, value);
+                push_attribute(&mut body, kind, value);
             }
         }
-        self.exchange(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &body).map(drop)
+        self.order(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body).map(drop)
     }
 }
 

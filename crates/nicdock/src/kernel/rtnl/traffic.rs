@@ -2,8 +2,7 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
-use rdma_netlink::wire::push_attribute;
+use rdma_netlink::wire::{NLM_F_CREATE, NLM_F_REPLACE, push_attribute};
 
 use super::Rtnl;
 use super::raw::attributes;
@@ -39,7 +38,7 @@ impl Rtnl {
     pub fn qdiscs(&mut self, ifindex: u32) -> io::Result<Vec<RawQdisc>> {
         let mut found = Vec::new();
         // The dump is of every interface (net/sched/sch_api.c, `tc_dump_qdisc`).
-        for answer in self.exchange(RTM_GETQDISC, NLM_F_DUMP, &header(ifindex, 0, 0))? {
+        for answer in self.list(RTM_GETQDISC, &header(ifindex, 0, 0))? {
             let (head, rest) = answer.split_at_checked(HEADER_LEN).ok_or(io::ErrorKind::InvalidData)?;
             if word(head, 4) != ifindex {
                 continue;
@@ -60,18 +59,18 @@ impl Rtnl {
         if let Some(options) = &qdisc.options {
             push_attribute(&mut body, TCA_OPTIONS, options);
         }
-        self.exchange(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &body).map(drop)
+        self.order(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &body).map(drop)
     }
 
     /// Removes one with its classes and filters; the kernel puts its default into the root's place.
     pub fn remove_qdisc(&mut self, ifindex: u32, handle: u32, parent: u32) -> io::Result<()> {
-        self.exchange(RTM_DELQDISC, NLM_F_ACK, &header(ifindex, handle, parent)).map(drop)
+        self.order(RTM_DELQDISC, 0, &header(ifindex, handle, parent)).map(drop)
     }
 
     /// How many classes and filters are below a queueing discipline.
     pub fn count_below(&mut self, ifindex: u32, qdisc: &RawQdisc) -> io::Result<(usize, usize)> {
         let handle = qdisc.handle;
-        let classes = self.exchange(RTM_GETTCLASS, NLM_F_DUMP, &header(ifindex, 0, handle))?.len();
+        let classes = self.list(RTM_GETTCLASS, &header(ifindex, 0, handle))?.len();
         // clsact and ingress keep their filters at two fixed classes (`TC_H_MIN_INGRESS`, `TC_H_MIN_EGRESS`).
         let parents = match qdisc.kind.as_str() {
             "clsact" => vec![handle | 0xfff2, handle | 0xfff3],
@@ -79,7 +78,7 @@ impl Rtnl {
         };
         let mut filters = 0;
         for parent in parents {
-            filters += self.exchange(RTM_GETTFILTER, NLM_F_DUMP, &header(ifindex, 0, parent))?.len();
+            filters += self.list(RTM_GETTFILTER, &header(ifindex, 0, parent))?.len();
         }
         Ok((classes, filters))
     }

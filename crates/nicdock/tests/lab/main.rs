@@ -3,6 +3,7 @@
 //! Outside the lab every test is reported as ignored.
 
 mod attach;
+mod attempts;
 mod audit;
 mod capabilities;
 mod closed;
@@ -138,6 +139,7 @@ fn main() -> std::process::ExitCode {
         Some(false),
         &[
             attach::TESTS,
+            &attempts::tests(),
             capabilities::TESTS,
             closed::TESTS,
             descriptors::TESTS,

@@ -19,5 +19,9 @@ pub struct Options {
 }
 
 pub fn give_back(options: &Options) -> Result<u8, Failure> {
+    // Else it would wait for the end of processes that it may not end.
+    if !rustix::process::geteuid().is_root() {
+        return Err("return needs root, as run does".into());
+    }
     tell(&lifecycle::take_back(&Ledger::of_machine(), &options.what, options.force)?)
 }

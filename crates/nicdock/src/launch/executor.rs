@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
+use rustix::fs::{FileType, Mode, OFlags, fstat, makedev};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::promise::Promise;
 use crate::audit::Audit;
@@ -91,6 +93,10 @@ impl Executor for Program {
             );
             std::process::exit(125);
         }
+        if let Err(error) = let_null_be_written() {
+            let _ = writeln!(io::stderr(), "nicdock: opening /dev/null in the container: {error}");
+            std::process::exit(125);
+        }
         signals::restore();
         umask::give_callers();
         let args = spec.process().as_ref().and_then(|p| p.args().clone()).unwrap_or_default();
@@ -106,6 +112,30 @@ impl Executor for Program {
         let _ = writeln!(io::stderr(), "nicdock: executing the {what} in the container: {error}");
         std::process::exit(125);
     }
+}
+
+/// Where a stream is /dev/null, libcontainer puts the container's in its place, but for reading only (`reopen_dev_null()`): a program could write
+/// nothing there.
+fn let_null_be_written() -> io::Result<()> {
+    let is_null = |stream: &dyn AsFd| {
+        fstat(stream.as_fd()).is_ok_and(|found| {
+            FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
+                && found.st_rdev == makedev(1, 3)
+        })
+    };
+    let streams = [is_null(&io::stdin()), is_null(&io::stdout()), is_null(&io::stderr())];
+    if streams == [false; 3] {
+        return Ok(());
+    }
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    if !is_null(&null) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let place = [dup2_stdin, dup2_stdout, dup2_stderr];
+    for (place, _) in place.into_iter().zip(streams).filter(|(_, is_null)| *is_null) {
+        place(&null)?;
+    }
+    Ok(())
 }
 
 /// From nicdock's own file, which the container's program can then reach: only to prove that it must not be.

@@ -1,8 +1,10 @@
 //! A lease as a file: checksummed, and always a whole one, for it is written aside and renamed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -11,6 +13,9 @@ use crate::plan::check_name;
 
 /// The version of the format.
 pub const SCHEMA: u32 = 2;
+
+/// Many times what the lease of a NIC with thousands of routes has.
+const LONGEST: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
@@ -27,11 +32,31 @@ struct Version {
 }
 
 pub fn read(path: &Path) -> Result<Lease, LeaseError> {
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => broken(path, "it is no text"),
+    let text = load(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => broken(path, "it is no text"),
+        ErrorKind::InvalidInput => broken(path, "it is no regular file"),
+        ErrorKind::FileTooLarge => broken(path, "it is larger than any lease"),
         _ => LeaseError::io(path, error),
     })?;
     parse(&text).map_err(|reason| broken(path, reason))
+}
+
+/// Every command reads every lease, some under the lock: whatever is there, by mistake, must not make them wait or use up the memory.
+fn load(path: &Path) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        // A link, or a socket.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(ErrorKind::InvalidInput.into()),
+        opened => File::from(opened?),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let mut text = String::new();
+    if file.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
 }
 
 pub fn write(path: &Path, lease: &Lease) -> Result<(), LeaseError> {
@@ -106,6 +131,20 @@ mod tests {
                 assert!(parse(&changed).is_err(), "byte {at} changed");
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_broken_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, link, large] = ["pipe", "link", "large"].map(|name| folder.path().join(name));
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        File::create(&large).unwrap().set_len(LONGEST + 1).unwrap();
+        for path in [folder.path(), &pipe, &link, &large] {
+            assert!(matches!(read(path), Err(LeaseError::Broken { .. })), "{}", path.display());
+        }
+        assert!(read(&folder.path().join("none")).unwrap_err().is_absent());
     }
 
     #[test]

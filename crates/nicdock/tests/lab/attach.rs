@@ -58,7 +58,7 @@ impl Shell {
     }
 
     /// What the script says, and its exit status.
-    fn ask_for(&mut self, script: &str) -> Result<(i32, String), Failed> {
+    pub fn ask_for(&mut self, script: &str) -> Result<(i32, String), Failed> {
         let input = self.input.as_mut().ok_or("it has ended")?;
         writeln!(input, "{{ {script} ; }} 2>&1; echo \"END $?\"")?;
         let mut said = String::new();
@@ -147,7 +147,7 @@ fn launched(name: &str) -> Result<Shell, Failed> {
 }
 
 /// Namespaces and a cgroup, and nothing else.
-fn unshared(lab: &Lab) -> Result<Shell, Failed> {
+pub fn unshared(lab: &Lab) -> Result<Shell, Failed> {
     let group = if lab.cgroup == "v1" { "/sys/fs/cgroup/devices/plain" } else { "/sys/fs/cgroup/plain" };
     std::fs::create_dir_all(group)?;
     if lab.cgroup == "v1" {

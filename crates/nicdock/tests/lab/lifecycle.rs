@@ -199,7 +199,13 @@ fn streams(_: &Lab) -> Result<(), Failed> {
     let said = String::from_utf8_lossy(&output.stderr);
     let errors: Vec<&str> =
         said.lines().skip_while(|line| line.starts_with("nicdock: waiting for the link")).collect();
-    expect(output.stdout == b"a\0b" && errors == ["error"], format!("{output:?}"))
+    expect(output.stdout == b"a\0b" && errors == ["error"], format!("{output:?}"))?;
+    // Where there is no one to read it a program can write all the same.
+    let null = std::process::Stdio::null;
+    let mut quiet =
+        command(&["run", "--nic", "eth3", "--host-root", "--", "sh", "-c", "echo a && echo b >&2"]);
+    let status = quiet.stdin(null()).stdout(null()).stderr(null()).status()?;
+    expect(status.success(), format!("writing to /dev/null: {status}"))
 }
 
 fn terminal(_: &Lab) -> Result<(), Failed> {

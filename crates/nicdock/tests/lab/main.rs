@@ -3,6 +3,7 @@
 //! Outside the lab every test is reported as ignored.
 
 mod attach;
+mod attempts;
 mod audit;
 mod capabilities;
 mod closed;
@@ -119,6 +120,14 @@ type Test = (&'static str, fn(&Lab) -> Result<(), Failed>, fn(&Lab) -> bool);
 /// In labs with NICs that are no usNICs.
 const NICS: &[&[Test]] = &[
     attach::TESTS,
+    attempts::attach::TESTS,
+    attempts::audit::TESTS,
+    attempts::descriptors::TESTS,
+    attempts::ledger::TESTS,
+    attempts::netlink::TESTS,
+    attempts::numbers::TESTS,
+    attempts::paths::TESTS,
+    attempts::terminal::TESTS,
     capabilities::TESTS,
     closed::TESTS,
     descriptors::TESTS,

@@ -25,7 +25,7 @@ fn groups(lab: &Lab) -> bool {
 }
 
 /// Makes and deletes soft-RoCE devices, as another administrator would.
-fn rdma(words: &str) -> Result<(), Failed> {
+pub fn rdma(words: &str) -> Result<(), Failed> {
     let output = Command::new("rdma").arg("link").args(words.split(' ')).output()?;
     expect(output.status.success(), format!("rdma link {words}: {output:?}"))
 }
@@ -64,14 +64,14 @@ fn tries(shell: &mut Shell) -> Result<String, Failed> {
 }
 
 /// Whether a process in a group could open the host's node.
-fn is_allowed(lab: &Lab, group: &str, node: &str) -> Result<bool, Failed> {
+pub fn is_allowed(lab: &Lab, group: &str, node: &str) -> Result<bool, Failed> {
     let folder = if lab.cgroup == "v1" { "/sys/fs/cgroup/devices" } else { "/sys/fs/cgroup" };
     let script = format!("echo $$ >{folder}/{group}/cgroup.procs && exec 9<>/dev/infiniband/{node}");
     Ok(Command::new("sh").args(["-c", &script]).output()?.status.success())
 }
 
 /// What container `first` may have of a device.
-fn limit(lab: &Lab, device: &str) -> String {
+pub fn limit(lab: &Lab, device: &str) -> String {
     let folder = if lab.cgroup == "v1" { "/sys/fs/cgroup/rdma" } else { "/sys/fs/cgroup" };
     let text = std::fs::read_to_string(format!("{folder}/nicdock/container-first/rdma.max"));
     let text = text.unwrap_or_default();

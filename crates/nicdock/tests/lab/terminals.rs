@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use libtest_mimic::Failed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -51,7 +51,7 @@ fn stolen(_: &Lab) -> Result<(), Failed> {
 /// Supplementary groups of whoever calls nicdock are nothing to the program, whoever it is.
 fn groups(_: &Lab) -> Result<(), Failed> {
     for user in ["0", "1000"] {
-        let output = std::process::Command::new("setpriv")
+        let output = Command::new("setpriv")
             .args([
                 "--groups",
                 "0,6,42",
@@ -75,13 +75,20 @@ fn groups(_: &Lab) -> Result<(), Failed> {
 const FOLDER: &str = "/tmp/terminal";
 
 /// The user's side of a terminal on which nicdock runs.
-struct User {
-    keyboard: File,
-    nicdock: Child,
+pub struct User {
+    pub keyboard: File,
+    pub nicdock: Child,
 }
 
 impl User {
-    fn starts(args: &[&str], left_open: &str) -> Result<Self, Failed> {
+    pub fn starts(args: &[&str], left_open: &str) -> Result<Self, Failed> {
+        let mut command = command(args);
+        command.env("NICDOCK_LEAVE_OPEN", left_open);
+        Self::of(command)
+    }
+
+    /// The same with any program.
+    pub fn of(mut command: Command) -> Result<Self, Failed> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
@@ -89,21 +96,17 @@ impl User {
         // Else it becomes this process's own, which ends with it (`SIGHUP`, credentials(7)).
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = File::from(rustix::fs::open(path.as_c_str(), flags, Mode::empty())?);
-        let nicdock = command(args)
-            .env("NICDOCK_LEAVE_OPEN", left_open)
-            .stdin(terminal.try_clone()?)
-            .stdout(terminal.try_clone()?)
-            .stderr(terminal)
-            .spawn()?;
+        command.stdin(terminal.try_clone()?).stdout(terminal.try_clone()?).stderr(terminal);
+        let nicdock = command.spawn()?;
         Ok(Self { keyboard: File::from(master), nicdock })
     }
 
-    fn types(&mut self, line: &str) -> Result<(), Failed> {
+    pub fn types(&mut self, line: &str) -> Result<(), Failed> {
         Ok(self.keyboard.write_all(line.as_bytes())?)
     }
 
     /// Reads the screen until this is on it.
-    fn says_until(&mut self, word: &str) -> Result<(), Failed> {
+    pub fn says_until(&mut self, word: &str) -> Result<(), Failed> {
         let mut text = Vec::new();
         let mut buffer = [0; 1000];
         while !String::from_utf8_lossy(&text).contains(word) {
@@ -114,7 +117,7 @@ impl User {
     }
 
     /// What is on the screen when nicdock has ended.
-    fn sees(mut self) -> Result<String, Failed> {
+    pub fn sees(mut self) -> Result<String, Failed> {
         let mut text = Vec::new();
         // A terminal that nobody has open any more ends with an error (pty(7)).
         let _ = self.keyboard.read_to_end(&mut text);
@@ -170,7 +173,7 @@ fn read_later(left_open: &str) -> Result<String, Failed> {
 }
 
 /// What there is to read until the end, or for two seconds.
-fn all(descriptor: OwnedFd) -> Result<String, Failed> {
+pub fn all(descriptor: OwnedFd) -> Result<String, Failed> {
     let mut file = File::from(descriptor);
     let mut text = Vec::new();
     loop {

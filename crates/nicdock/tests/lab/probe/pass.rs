@@ -23,8 +23,8 @@ fn open(path: &std::path::Path) -> io::Result<std::fs::File> {
     std::fs::File::options().read(true).write(true).open(path)
 }
 
-/// Sends one away by each of these sockets: that of its node, by which it has got a `context` or not (`node`), an ordinary `socket`, or
-/// its standard `input`.
+/// Sends one away by each of these sockets: that of its node, by which it has got a `context` or not (`node`), or a mere `handle` on it, an
+/// ordinary `socket`, its standard `input`, or a file or folder by its path.
 pub fn run(what: &str, paths: &[&str]) -> io::Result<()> {
     let node = || -> io::Result<_> {
         let found = std::fs::read_dir("/dev/infiniband")?.flatten().next();
@@ -34,6 +34,9 @@ pub fn run(what: &str, paths: &[&str]) -> io::Result<()> {
         "context" => context(&node()?)?.into(),
         "node" => open(&node()?)?.into(),
         "input" => io::stdin().as_fd().try_clone_to_owned()?,
+        // By which nothing can be read, but which opens the node once more.
+        "handle" => rustix::fs::open(&node()?, rustix::fs::OFlags::PATH, rustix::fs::Mode::empty())?,
+        path if path.starts_with('/') => std::fs::File::open(path)?.into(),
         _ => std::net::UdpSocket::bind("127.0.0.1:0")?.into(),
     };
     for path in paths {

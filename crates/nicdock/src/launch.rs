@@ -12,6 +12,7 @@ mod run;
 mod source;
 mod spec;
 mod staging;
+mod streams;
 mod supervise;
 mod watch;
 mod worker;

@@ -1,12 +1,12 @@
-//! Between the caller's standard streams and the program's: a terminal of its own (`-t`), or pipes where the caller's streams are a terminal.
+//! Between the caller's standard streams and the program's: a terminal of its own (`-t`), or pipes where the caller's streams are a terminal or a file.
 //!
 //! A program never has the caller's terminal itself. It could type into it (`TIOCSTI`, ioctl_tty(2)), and pass it to a process that
-//! reads what is typed after the container has ended. Streams that are no terminal are the program's as they are.
+//! reads what is typed after the container has ended. Pipes and sockets are the program's as they are (`launch/streams.rs`).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl};
@@ -15,6 +15,8 @@ use rustix::process::getpgrp;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::termios::tcgetpgrp;
 
+use super::streams::{are_one, is_harmless};
+
 use crate::closing::Closing;
 
 /// Bytes that a pipe takes without making its writer wait, if poll(2) says that it takes any (pipe(7), `PIPE_BUF`).
@@ -22,6 +24,10 @@ const AT_ONCE: usize = 4096;
 
 /// More than a terminal holds of what was written to it (drivers/tty/tty_buffer.c, `TTYB_DEFAULT_MEM_LIMIT`).
 const TERMINAL_HOLDS: usize = 640 * 1024;
+
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// How often is asked whether to go on waiting.
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The end of the input as a program types it: end of transmission (termios(3), `VEOF`).
 const TYPED_END: &[u8] = &[4];
@@ -41,7 +47,7 @@ impl Relay {
         never_waits(&master)?;
         let (printed, typed) = (master.try_clone()?, master.try_clone()?);
         let typed = Way { is_input: true, at_end: TYPED_END, ..Way::new(caller(io::stdin())?, typed) };
-        let printed = Way::new(printed, caller(io::stdout())?);
+        let printed = Way::new(printed, without_waiting(caller(io::stdout())?));
         Ok(Self { ways: vec![printed, typed], terminal: Some(master) })
     }
 
@@ -61,11 +67,21 @@ impl Relay {
         self.ways.retain_mut(|way| ready.next() != Some(&true) || way.go_on());
     }
 
-    /// Moves what the program has written, and no more than a stream holds: whoever got it passed may write for ever.
-    pub fn finish(&mut self) {
+    /// Moves what the program has written, and no more than a stream holds: whoever got it passed may write for ever. It waits until the caller's streams take it,
+    /// as long as `may_wait` says so.
+    pub fn finish(&mut self, mut may_wait: impl FnMut() -> bool) {
         for way in self.ways.iter_mut().filter(|way| !way.is_input) {
             let mut left = fcntl_getpipe_size(&way.from).unwrap_or(TERMINAL_HOLDS);
-            while way.flush() && left > 0 && way.is_ready() && way.go_on() {
+            loop {
+                if !way.pending.is_empty() {
+                    if way.waits(TICK) || may_wait() {
+                        if way.go_on() { continue } else { break }
+                    }
+                    break;
+                }
+                if left == 0 || !way.waits(NO_TIME) || !way.go_on() {
+                    break;
+                }
                 left = left.saturating_sub(way.pending.len().max(1));
             }
         }
@@ -80,39 +96,52 @@ pub struct Diverted {
 }
 
 impl Diverted {
-    pub fn begin() -> io::Result<Self> {
+    /// `input` is what the program gets in the place of a file that is standard input ([`super::streams::read_only_input`]).
+    pub fn begin(input: Option<File>) -> io::Result<Self> {
         let mut this = Self { caller: [None, None, None], ways: Vec::new() };
         if Closing::TerminalStreams.is_left_open() {
             return Ok(this);
         }
-        if io::stdin().is_terminal() {
+        let of_stderr = caller(io::stderr())?;
+        let is_one = are_one(io::stdout(), &of_stderr);
+        if let Some(input) = input {
+            let file = caller(io::stdin())?;
+            dup2_stdin(&input)?;
+            this.caller[0] = Some(file);
+        } else if !is_harmless(io::stdin())? {
             let (theirs, ours) = pipe()?;
             never_waits(&ours)?;
-            let terminal = caller(io::stdin())?;
-            this.ways.push(Way { is_input: true, ..Way::new(terminal.try_clone()?, ours) });
+            let stream = caller(io::stdin())?;
+            this.ways.push(Way { is_input: true, ..Way::new(stream.try_clone()?, ours) });
             dup2_stdin(&theirs)?;
-            this.caller[0] = Some(terminal);
+            this.caller[0] = Some(stream);
         }
         this.caller[1] = this.divert_output(io::stdout(), |pipe| dup2_stdout(pipe))?;
-        this.caller[2] = this.divert_output(io::stderr(), |pipe| dup2_stderr(pipe))?;
+        if is_one && this.caller[1].is_some() {
+            // One pipe, so that what is written to both keeps its order.
+            dup2_stderr(io::stdout())?;
+            this.caller[2] = Some(of_stderr);
+        } else {
+            this.caller[2] = this.divert_output(io::stderr(), |pipe| dup2_stderr(pipe))?;
+        }
         Ok(this)
     }
 
-    /// A copy of the stream, if it is a terminal; then `place` has put a pipe in its place.
+    /// A copy of the stream, if the program may not have it; then `place` has put a pipe in its place.
     fn divert_output(
         &mut self,
-        stream: impl AsFd + IsTerminal,
+        stream: impl AsFd,
         place: fn(&File) -> rustix::io::Result<()>,
     ) -> io::Result<Option<File>> {
-        if !stream.is_terminal() {
+        if is_harmless(&stream)? {
             return Ok(None);
         }
         let (ours, theirs) = pipe()?;
         never_waits(&ours)?;
-        let terminal = caller(stream)?;
-        self.ways.push(Way::new(ours, terminal.try_clone()?));
+        let stream = caller(stream)?;
+        self.ways.push(Way::new(ours, without_waiting(stream.try_clone()?)));
         place(&theirs)?;
-        Ok(Some(terminal))
+        Ok(Some(stream))
     }
 
     pub fn end(mut self) -> Relay {
@@ -133,6 +162,17 @@ impl Drop for Diverted {
 /// A copy of one of our standard streams.
 fn caller(stream: impl AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// The same terminal, opened once more so that no write to it waits: one that nobody reads (Ctrl-S, a connection that hangs) takes what fills it, and then nothing
+/// (`n_tty_write()`, drivers/tty/n_tty.c). Its own flags are those of everybody who has it. What is no terminal, or cannot be opened, is as it was.
+fn without_waiting(stream: File) -> File {
+    if !stream.is_terminal() {
+        return stream;
+    }
+    let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_or(stream, File::from)
 }
 
 /// The reading end and the writing end. A program of any user may open its own end by /dev/stdout, as it may a terminal; who reaches
@@ -176,17 +216,10 @@ impl Way {
         PollFd::new(&self.from, if may_read { PollFlags::IN } else { PollFlags::empty() })
     }
 
-    /// Whether something can be moved without waiting.
-    fn is_ready(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    /// Whether something can be moved, at once or before this time is over.
+    fn waits(&self, limit: Timespec) -> bool {
         let mut source = [self.source()];
-        poll(&mut source, Some(&now)).is_ok_and(|ready| ready > 0)
-    }
-
-    /// Writes what was read, however long the caller's terminal takes for it; `false` if it takes no more.
-    fn flush(&mut self) -> bool {
-        let pending = mem::take(&mut self.pending);
-        self.to.write_all(&pending).is_ok()
+        poll(&mut source, Some(&limit)).is_ok_and(|ready| ready > 0)
     }
 
     /// Reads, or writes what was read; `false` when this way has come to its end.

@@ -16,6 +16,7 @@ use super::promise::Promise;
 use super::relay::{Diverted, Relay};
 use super::spec;
 use super::staging::Staging;
+use super::streams;
 use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
@@ -24,9 +25,10 @@ use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
 use crate::kernel::signals::Signals;
 use crate::kernel::{child, netns, terminal};
-use crate::lease::{Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
+use crate::lease::{DeviceNode, Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
 use crate::lifecycle::{LaunchError, end};
 use crate::phases::cgroup::{self, Cgroup};
+use crate::phases::enter::remove_nodes;
 use crate::phases::limits;
 use crate::phases::network;
 use crate::phases::rdma_limits::{self, Inside};
@@ -124,6 +126,8 @@ fn attempt(
 ) -> Result<i32, LaunchError> {
     let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
     let copies = opened.into_copies(&plan.container.volumes)?;
+    // A mount can be copied in its own mount namespace only.
+    let mut input = streams::read_only_input().map_err(inside)?;
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
     journal.begin(&Step::Stage)?;
@@ -157,7 +161,7 @@ fn attempt(
     let group = Inside::enter(&plan.name)?;
     // The audit is nicdock's own program, and alone there: it shows its progress.
     let diverted = match last {
-        Last::Starter(_) if console.is_none() => Some(Diverted::begin().map_err(inside)?),
+        Last::Starter(_) if console.is_none() => Some(Diverted::begin(input.take()).map_err(inside)?),
         _ => None,
     };
     // The container inherits the network namespace: from a user namespace of its own it could not enter it.
@@ -183,17 +187,17 @@ fn attempt(
     let given = stale::give(journal, first, |nodes, _| {
         if Closing::DeviceCgroup.is_left_open() { Ok(()) } else { cgroup.restrict_devices(nodes) }
     })?;
-    watch.guard(given);
+    watch.guard(given.clone());
     if plan.container.socket_program && !Closing::SocketProgram.is_left_open() {
         cgroup.restrict_sockets(&plan.container.sockets)?;
     }
-    rdma_limits::set(plan, init)?;
+    rdma_limits::set(plan, &given, init)?;
     limits::set(plan)?;
     if !Closing::Verify.is_left_open() {
         cgroup.verify(plan.container.socket_program)?;
     }
     journal.begin(&Step::Compose)?;
-    worker.finish(init, signals)?;
+    let _nodes = Nodes { folder: worker.finish(init, signals)?, given };
     timings.mark("enter and verify");
     let relay = match listener {
         Some(listener) => terminal::receive(&listener).and_then(Relay::of_terminal).map_err(inside)?,
@@ -211,6 +215,20 @@ fn attempt(
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
     supervise(&process, signals, watch, relay).map_err(inside)
+}
+
+/// The container's nodes; they go when this does.
+struct Nodes {
+    folder: Option<OwnedFd>,
+    given: Vec<DeviceNode>,
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.folder.as_ref().map(|folder| remove_nodes(folder, &self.given)) {
+            notice(format_args!("warning: {error}"));
+        }
+    }
 }
 
 /// A process in a user namespace of its own cannot raise its limits (setrlimit(2): `CAP_SYS_RESOURCE` in the first one).

@@ -59,7 +59,8 @@ pub fn supervise(
         if ready.first() == Some(&true)
             && let Some(status) = init.try_wait()?
         {
-            relay.finish();
+            // Whoever has ended it does not wait for a terminal that takes nothing.
+            relay.finish(|| ended_by.is_none() && matches!(signals.next_that_ends(), Ok(None)));
             return Ok(ended_by.filter(|_| status == KILLED).map_or(status, |signal| 128 + signal));
         }
     }

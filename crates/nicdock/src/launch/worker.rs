@@ -2,17 +2,17 @@
 //! and the container is created at the same time.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::closing::Closing;
 use crate::kernel::child::Child;
-use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::secluded::{Said, Streams, seclude};
 use crate::kernel::signals::Signals;
+use crate::kernel::{netns, passing};
 use crate::lease::{Holder, Journal};
 use crate::lifecycle::LaunchError;
 use crate::phases::enter::Prepared;
@@ -25,6 +25,8 @@ pub struct Worker {
     stream: BufReader<UnixStream>,
     /// What it tells the user, as that it waits for a link.
     said: Said,
+    /// By which it passes descriptors.
+    passed: UnixStream,
 }
 
 impl Worker {
@@ -42,15 +44,16 @@ impl Worker {
             LaunchError::Inside(format!("starting the process for the container's namespaces: {e}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(inside)?;
+        let (passed, passing) = UnixStream::pair().map_err(inside)?;
         let (said, errors) = Said::new().map_err(inside)?;
         let child = Child::fork(|| {
             let mut stream = BufReader::new(theirs);
-            let mut keep = vec![stream.get_ref().as_fd(), prepared.root.as_fd()];
+            let mut keep = vec![stream.get_ref().as_fd(), passing.as_fd(), prepared.root.as_fd()];
             keep.extend(prepared.volumes.iter().map(AsFd::as_fd));
             let streams = Streams { output: None, errors: Some(errors.as_fd()) };
             let secluded =
                 seclude(&keep, streams).doing(|| "keeping apart from the container's processes".into());
-            match secluded.and_then(|()| work(plan, prepared, host, journal, &mut stream)) {
+            match secluded.and_then(|()| work(plan, prepared, host, journal, &mut stream, &passing)) {
                 Ok(()) => 0,
                 Err(error) => {
                     let _ = writeln!(stream.get_mut(), "error {}", error.to_string().replace('\n', " "));
@@ -59,8 +62,8 @@ impl Worker {
             }
         })
         .map_err(inside)?;
-        drop(errors);
-        let mut this = Self { child, stream: BufReader::new(ours), said };
+        drop((errors, passing));
+        let mut this = Self { child, stream: BufReader::new(ours), said, passed };
         this.expect("namespace", signals)?;
         Ok(this)
     }
@@ -74,12 +77,13 @@ impl Worker {
         self.expect("network", signals)
     }
 
-    /// Lets it compose and verify the container whose first process is `init`; ends it.
-    pub fn finish(mut self, init: u32, signals: &Signals) -> Result<(), LaunchError> {
+    /// Lets it compose and verify the container whose first process is `init`; ends it. Gives the file system of its nodes ([`enter::Entered::nodes`]).
+    pub fn finish(mut self, init: u32, signals: &Signals) -> Result<Option<OwnedFd>, LaunchError> {
         let _ = writeln!(self.stream.get_mut(), "{init}");
         self.expect("verified", signals)?;
-        self.child.wait().map_err(|e| LaunchError::Inside(e.to_string()))?;
-        Ok(())
+        let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
+        self.child.wait().map_err(inside)?;
+        passing::receive(&self.passed).map_err(inside)
     }
 
     fn expect(&mut self, word: &str, signals: &Signals) -> Result<(), LaunchError> {
@@ -132,6 +136,7 @@ fn work(
     host: Option<&Holder>,
     journal: Journal<'_>,
     stream: &mut BufReader<UnixStream>,
+    passed: &UnixStream,
 ) -> Result<(), PhaseError> {
     let say = |stream: &mut BufReader<UnixStream>, word: &str| {
         writeln!(stream.get_mut(), "{word}").doing(|| "speaking with the launcher".into())
@@ -156,6 +161,9 @@ fn work(
     let entered = enter::compose(plan, prepared, init.doing(|| "listening to the launcher".into())?)?;
     if !Closing::Verify.is_left_open() {
         verify::verify(plan, &entered)?;
+    }
+    if let Some(nodes) = &entered.nodes {
+        passing::send(passed, nodes).doing(|| "speaking with the launcher".into())?;
     }
     say(stream, "verified")
 }

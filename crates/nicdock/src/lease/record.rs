@@ -6,7 +6,7 @@ use std::fmt;
 use nicdock_audit::weakness::Weakness;
 use serde::{Deserialize, Serialize};
 
-use super::{Draining, ProcessId, Step};
+use super::{DeviceNode, Draining, ProcessId, Step};
 use crate::plan::Grant;
 
 /// One NIC given away, with the host's state before.
@@ -110,6 +110,15 @@ impl fmt::Display for State {
 }
 
 impl Lease {
+    /// The nodes that a container was given of it.
+    pub fn given<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DeviceNode> {
+        let its = self
+            .journal
+            .iter()
+            .filter(move |step| matches!(step, Step::Give { container, .. } if container == name));
+        its.flat_map(Step::nodes_given)
+    }
+
     pub fn state(&self) -> State {
         if self.quarantine.is_some() {
             State::Quarantined

@@ -66,6 +66,14 @@ pub enum Step {
 }
 
 impl Step {
+    /// The nodes that it lets a container have.
+    pub fn nodes_given(&self) -> &[DeviceNode] {
+        match self {
+            Self::Give { nodes, .. } => nodes,
+            _ => &[],
+        }
+    }
+
     /// Its name, as the ledger has it.
     pub fn name(&self) -> &'static str {
         match self {

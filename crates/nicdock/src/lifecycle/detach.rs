@@ -25,7 +25,7 @@ pub fn detach(
     }
     let begin = Instant::now();
     let open = loop {
-        let open = draining::now(&lease.grant);
+        let open = draining::now(lease);
         if open.is_empty() || begin.elapsed() >= wait {
             break open;
         }

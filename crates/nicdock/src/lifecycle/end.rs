@@ -82,11 +82,7 @@ pub fn recover_container(ledger: &Ledger, name: &str) -> Result<Recovered, Launc
 /// The same for these; what lives is not looked at any further.
 pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, LaunchError> {
     ledger.tidy()?;
-    // Whoever noted them may have been killed before there was a step of the lease to undo, or the lease is lost.
-    if host_nodes::are_withheld() {
-        let lock = ledger.lock()?;
-        host_nodes::give_back(ledger, &lock).iter().for_each(notice);
-    }
+    free_nodes(ledger)?;
     let mut recovered = Recovered::default();
     match stale::look(ledger) {
         Ok(told) => recovered.done.extend(told.iter().map(ToString::to_string)),
@@ -104,7 +100,7 @@ pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, 
 
 /// Frees a lease that nobody's descriptor keeps any more.
 pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchError> {
-    let left = draining::now(&lease.grant);
+    let left = draining::now(lease);
     if left == lease.draining {
         return Ok(None);
     }
@@ -124,6 +120,15 @@ pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchE
 pub fn free(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<(), LaunchError> {
     ledger.free(lock, lease)?;
     host_nodes::give_back(ledger, lock).iter().for_each(notice);
+    Ok(())
+}
+
+/// The same for nodes whose lease has gone without that: it could not be read any more, or whoever noted them was killed.
+pub fn free_nodes(ledger: &Ledger) -> Result<(), LaunchError> {
+    if host_nodes::are_withheld() {
+        let lock = ledger.lock()?;
+        host_nodes::give_back(ledger, &lock).iter().for_each(notice);
+    }
     Ok(())
 }
 
@@ -236,7 +241,7 @@ pub fn finish(journal: Journal<'_>, lease: &Lease, namespace: Option<&OwnedFd>) 
     left.iter().for_each(notice);
     undo_late(lease)?;
     let was_opened = lease.has_begun(&Step::Restrict) || lease.was_attached();
-    let reached_by = if was_opened { draining::of(&lease.grant) } else { Vec::new() };
+    let reached_by = if was_opened { draining::of(lease) } else { Vec::new() };
     journal.try_begin(&Step::Free);
     let lock = journal.ledger.lock()?;
     if reached_by.is_empty() && left.dirty.is_empty() {

@@ -7,7 +7,7 @@ use nicdock_host::inventory;
 use nicdock_host::model::{LinkLayer, PciAddress};
 
 use super::LaunchError;
-use super::end::{Recovered, clear_orphans, end_left_behind, recover_leases, why_broken};
+use super::end::{Recovered, clear_orphans, end_left_behind, free_nodes, recover_leases, why_broken};
 use crate::kernel::tables;
 use crate::lease::{Lease, LeaseError, Ledger, State};
 use crate::phases::devices::present;
@@ -27,6 +27,7 @@ pub fn reconcile(ledger: &Ledger) -> Result<Recovered, LaunchError> {
             error => recovered.failed.push(error.into()),
         }
     }
+    free_nodes(ledger)?;
     let leases = ledger.readable()?;
     let kept = leases.iter().filter(|lease| matches!(lease.state(), State::Draining | State::Quarantined));
     recovered.failed.extend(kept.map(LaunchError::kept));
@@ -58,7 +59,7 @@ pub fn differences(ledger: &Ledger) -> Result<Recovered, LaunchError> {
                 "{nic}: the nicdock of container {} has ended; would end what is left of it and give the NIC back",
                 lease.dead_holders().join(" and ")
             )),
-            State::Draining if draining::now(&lease.grant).is_empty() => told.done.push(format!(
+            State::Draining if draining::now(lease).is_empty() => told.done.push(format!(
                 "{nic}: the last descriptor that left its container is closed; would free the NIC"
             )),
             State::Draining | State::Quarantined | State::Stuck => {

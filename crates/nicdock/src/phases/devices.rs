@@ -58,6 +58,23 @@ fn is_where(sysfs: &str, class: &str, node: &str) -> bool {
     place(real.trim_start_matches("/sys/"), class) == place(sysfs.trim_start_matches('/'), "infiniband")
 }
 
+/// What the RDMA devices of these nodes are called now: whoever may (`rdma dev set … name`) can change it at any time. Nothing of one that has gone.
+pub fn called_now<'a>(
+    nodes: impl IntoIterator<Item = &'a DeviceNode>,
+) -> Result<BTreeSet<String>, PhaseError> {
+    let wanted: BTreeSet<u64> = nodes.into_iter().map(|node| node.identity).collect();
+    let mut found = BTreeSet::new();
+    for class in ["infiniband_verbs", "infiniband_mad"] {
+        for name in names(&format!("/sys/class/{class}"))? {
+            if identity(class, &name)?.is_some_and(|identity| wanted.contains(&identity)) {
+                let called = fs::read_to_string(format!("/sys/class/{class}/{name}/ibdev"));
+                found.extend(called.ok().map(|name| name.trim().to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// The identity of every node that there is now and that could be given.
 pub fn present() -> Result<BTreeSet<u64>, PhaseError> {
     let mut found = BTreeSet::new();

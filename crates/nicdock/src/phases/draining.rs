@@ -11,20 +11,20 @@ use nicdock_host::source::processes::{self, command};
 use nicdock_host::source::tables::descriptors;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::devices::{every_node, given_nodes};
+use super::devices::{called_now, every_node, given_nodes, present};
 use crate::kernel::tables;
 use crate::lease::DeviceNode;
-use crate::lease::{Draining, ProcessId};
+use crate::lease::{Draining, Lease, ProcessId, Step};
 use crate::plan::Grant;
 
 /// How long processes that were just ended may take to close what they had.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Those that reach the NIC's RDMA devices and are no nicdock's; waits for processes that are ending.
-pub fn of(grant: &Grant) -> Vec<Draining> {
+pub fn of(lease: &Lease) -> Vec<Draining> {
     let begin = Instant::now();
     loop {
-        let found = now(grant);
+        let found = now(lease);
         if found.is_empty() || begin.elapsed() > CLOSING {
             return found;
         }
@@ -33,9 +33,17 @@ pub fn of(grant: &Grant) -> Vec<Draining> {
 }
 
 /// The same as it is at this moment.
-pub fn now(grant: &Grant) -> Vec<Draining> {
-    // Nodes that are not there any more have nobody who could use them.
-    let nodes: Vec<DeviceNode> = given_nodes(std::slice::from_ref(grant)).unwrap_or_default();
+pub fn now(lease: &Lease) -> Vec<Draining> {
+    let grant = &lease.grant;
+    // Nodes that are not there any more have nobody who could use them. Those that were given are known by more than their device's name, which
+    // may be another one by now.
+    let there = present().unwrap_or_default();
+    let mut nodes: Vec<DeviceNode> = given_nodes(std::slice::from_ref(grant)).unwrap_or_default();
+    for given in lease.journal.iter().flat_map(Step::nodes_given) {
+        if there.contains(&given.identity) && nodes.iter().all(|node| node.identity != given.identity) {
+            nodes.push(given.clone());
+        }
+    }
     let nodes: Vec<&DeviceNode> = nodes.iter().filter(|node| node.name != "rdma_cm").collect();
     if nodes.is_empty() {
         return Vec::new();
@@ -45,7 +53,7 @@ pub fn now(grant: &Grant) -> Vec<Draining> {
     let (hosts, found): (Vec<_>, Vec<_>) = processes(&nodes)
         .into_iter()
         .partition(|one| matches!(one, Draining::Process { process, .. } if host.contains(&process.pid)));
-    if found.is_empty() && hosts.is_empty() { contexts(grant) } else { found }
+    if found.is_empty() && hosts.is_empty() { contexts(grant, &nodes) } else { found }
 }
 
 fn opener(sign: &InUse) -> Option<u32> {
@@ -113,10 +121,13 @@ fn number(descriptor: &Path) -> Option<(u32, u32)> {
 }
 
 /// A descriptor that is on its way in a socket is no process's; the kernel still counts its context.
-fn contexts(grant: &Grant) -> Vec<Draining> {
+fn contexts(grant: &Grant, nodes: &[&DeviceNode]) -> Vec<Draining> {
+    let called = called_now(nodes.iter().copied()).unwrap_or_default();
     let Ok(socket) = rdma_netlink::Socket::open() else { return Vec::new() };
     let devices = socket.devices().unwrap_or_default();
-    let given = devices.iter().filter(|device| grant.rdma.iter().any(|rdma| rdma.device.name == device.name));
+    let is_given =
+        |name: &String| called.contains(name) || grant.rdma.iter().any(|rdma| rdma.device.name == *name);
+    let given = devices.iter().filter(|device| is_given(&device.name));
     given
         .filter_map(|device| {
             let count = socket.contexts(device.index).ok().flatten().filter(|count| *count > 0)?;

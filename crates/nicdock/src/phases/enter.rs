@@ -32,6 +32,8 @@ pub struct Entered {
     pub shown: Shown,
     /// `/proc/PID` of the container's first process, opened where that process can be seen.
     pub process: OwnedFd,
+    /// The file system of its nodes, writable, for who removes them when the container has ended ([`remove_nodes`]).
+    pub nodes: Option<OwnedFd>,
 }
 
 /// Enters the mount namespace of `init` (the caller is in its network namespace) and composes its file system: `volumes`,
@@ -51,14 +53,12 @@ pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, P
     for (volume, copy) in plan.container.volumes.iter().zip(&prepared.volumes) {
         mount_volume(root, &volume.destination, copy)?;
     }
-    if !nodes.is_empty() {
-        mount_nodes(root, plan, &nodes)?;
-    }
+    let node_folder = if nodes.is_empty() { None } else { Some(mount_nodes(root, plan, &nodes)?) };
     let sys = open_tmpfs(root, "/sys")?;
     let failed =
         |e: view::ViewError| PhaseError::new(format!("showing {} in the container", e.path), e.error);
     view::compose(sys.as_fd(), brought, plan.container.view, &shown).map_err(failed)?;
-    Ok(Entered { shown, process })
+    Ok(Entered { shown, process, nodes: node_folder })
 }
 
 /// What the view shows, by name.
@@ -95,11 +95,30 @@ fn mount_volume(root: &OwnedFd, destination: &str, copy: &OwnedFd) -> Result<(),
 
 /// The nodes are on a file system of their own, made here: in a user namespace's own none could be opened
 /// (`SB_I_NODEV`), and the program can neither add to it nor fill it.
-fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+fn mount_nodes(root: &OwnedFd, plan: &Plan, nodes: &[DeviceNode]) -> Result<OwnedFd, PhaseError> {
     let what = || "making /dev/infiniband".to_owned();
     let folder = make_nodes("tmpfs", plan.container.user, nodes)?;
     let dev = open_tmpfs(root, "/dev")?;
-    mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)
+    mount::attach(&folder, mount::make_folders(&dev, "infiniband").doing(what)?).doing(what)?;
+    // A mount that is attached nowhere could not be copied (`check_mnt()`, fs/namespace.c).
+    let copy = mount::copy(&folder, "").doing(what)?;
+    mount::allow_writing(copy.as_fd()).doing(what)?;
+    Ok(copy)
+}
+
+/// When the container has ended: a descriptor of the folder that it has passed out keeps the file system, and would open whatever has the
+/// nodes' numbers by then.
+pub fn remove_nodes(folder: &OwnedFd, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+    let what = || "removing the nodes of a container that has ended".to_owned();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let inside = rustix::fs::openat(folder, ".", flags, Mode::empty()).doing(what)?;
+    for node in nodes {
+        match rustix::fs::unlinkat(&inside, node.name.as_str(), rustix::fs::AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) => {}
+            result => result.doing(what)?,
+        }
+    }
+    Ok(())
 }
 
 /// A file system with the nodes, owned by `user`, mounted nowhere yet; mountinfo will name `source`.

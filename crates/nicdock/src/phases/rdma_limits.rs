@@ -9,21 +9,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::devices::called_now;
 use super::turn::Turn;
 use super::{Doing, PhaseError, cgroup};
 use crate::closing::Closing;
-use crate::plan::Plan;
+use crate::lease::DeviceNode;
+use crate::plan::{Plan, RdmaGrant};
 use crate::request::RdmaLimits;
 use crate::say::notice;
 
 /// The controller's only file that is written.
 const FILE: &str = "rdma.max";
 
-/// Limits the container whose first process is `init`, before its program runs: its own devices to what was asked for, every
+/// Limits the container whose first process is `init`, before its program runs: its own devices, of which it was `given` nodes, to what was asked for, every
 /// other one of the host to nothing. So a descriptor of another container's NIC that comes in by a socket is of no use.
 ///
 /// Nothing to do without the controller, unless limits were asked for. For devices that come later there is [`refuse_foreign`].
-pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
+pub fn set(plan: &Plan, given: &[DeviceNode], init: u32) -> Result<(), PhaseError> {
     let limits = plan.container.rdma_limits;
     if limits.is_none() && !cgroup::has_controller("rdma") {
         return Ok(());
@@ -33,10 +35,9 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
     } else {
         version_1(&plan.name, init)?
     };
-    let own: Vec<&str> =
-        plan.grants.iter().flat_map(|grant| &grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
+    let own = names(plan.grants.iter().flat_map(|grant| &grant.rdma), given)?;
     for name in devices()? {
-        if !own.contains(&name.as_str()) {
+        if !own.contains(&name) {
             if Closing::RdmaCgroup.is_left_open() {
                 continue;
             }
@@ -53,6 +54,17 @@ pub fn set(plan: &Plan, init: u32) -> Result<(), PhaseError> {
         }
     }
     Ok(())
+}
+
+/// What a container's own devices are called now, by the nodes that it was given; one without a node by the name that it had.
+fn names<'a>(
+    devices: impl Iterator<Item = &'a RdmaGrant>,
+    given: &[DeviceNode],
+) -> Result<BTreeSet<String>, PhaseError> {
+    let mut names = called_now(given)?;
+    let nodeless = devices.filter(|rdma| given.iter().all(|node| node.device != rdma.device.name));
+    names.extend(nodeless.map(|rdma| rdma.device.name.clone()));
+    Ok(names)
 }
 
 /// A line begins with the device's name, which ends at the first blank (`rdmacg_resource_set_max()`), while `nldev_newlink()` takes any

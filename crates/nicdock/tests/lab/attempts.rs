@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod netlink;
 pub mod numbers;
 pub mod paths;
+pub mod streams;
 pub mod terminal;
 
 use std::time::Instant;

@@ -127,6 +127,7 @@ const NICS: &[&[Test]] = &[
     attempts::netlink::TESTS,
     attempts::numbers::TESTS,
     attempts::paths::TESTS,
+    attempts::streams::TESTS,
     attempts::terminal::TESTS,
     capabilities::TESTS,
     closed::TESTS,

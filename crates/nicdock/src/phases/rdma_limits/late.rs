@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{FILE, line, lines, nothing, turn};
 use crate::closing::Closing;
-use crate::lease::{Lease, Step};
+use crate::lease::{DeviceNode, Lease, Step};
 use crate::phases::cgroup;
+use crate::plan::RdmaGrant;
 use crate::request::RdmaLimits;
 use crate::say::notice;
 
@@ -61,11 +62,14 @@ fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
             && lease.journal.iter().any(|step| is_given(step, &holder.container))
     });
     let names: BTreeSet<String> = launched.map(|(_, holder)| holder.container.clone()).collect();
+    // Names that cannot be read now are read the next time.
     let own = |name: &String| {
-        let has = leases.iter().filter(|lease| lease.holder(name).is_some());
-        has.flat_map(|lease| lease.left().rdma).map(|rdma| rdma.device.name).collect()
+        let has: Vec<_> = leases.iter().filter(|lease| lease.holder(name).is_some()).collect();
+        let nodes: Vec<DeviceNode> = has.iter().flat_map(|lease| lease.given(name)).cloned().collect();
+        let left: Vec<RdmaGrant> = has.iter().flat_map(|lease| lease.left().rdma).collect();
+        super::names(left.iter(), &nodes).ok()
     };
-    names.into_iter().map(|name| (name.clone(), own(&name))).collect()
+    names.into_iter().filter_map(|name| own(&name).map(|own| (name, own))).collect()
 }
 
 /// The devices of which a group may have as much as there is, but for `own`.

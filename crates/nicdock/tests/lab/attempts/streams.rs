@@ -1,0 +1,168 @@
+//! Streams that are the host's files, terminals that nobody reads, folders of nodes that are passed out, and devices that get another name.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use libtest_mimic::Failed;
+
+use super::{all_is_free, try_each};
+use crate::attach::Shell;
+use crate::descriptors::{AGAIN, FOLDER};
+use crate::holders::{Holder, passes};
+use crate::lifecycle::kill;
+use crate::nicdock::{Running, command, eventually, expect, fail, nicdock};
+use crate::numbers::{limit, rdma};
+use crate::probe::receive;
+use crate::terminals::User;
+use crate::{Lab, Test};
+
+pub const TESTS: &[Test] = &[
+    ("a_file_that_is_a_stream_is_not_the_programs_to_change", |_| streams(), Lab::is_first),
+    (
+        "a_terminal_that_nobody_reads_makes_nicdock_deaf_to_nothing",
+        |_| {
+            try_each(
+                &mut (),
+                &[("a program writes without end to a terminal that is not read", |()| {
+                    written_without_end()
+                })],
+            )
+        },
+        Lab::is_first,
+    ),
+    ("a_folder_of_nodes_that_was_passed_out_opens_none_later", |_| folder(), Lab::is_first),
+    ("a_device_stays_the_containers_whatever_it_is_called", renamed, Lab::is_first),
+    (
+        "a_device_that_was_renamed_is_not_given_while_its_node_is_open_outside",
+        |_| renamed_and_passed(),
+        Lab::is_first,
+    ),
+];
+
+/// nicdock waits in write(2) (`n_tty_write()`), and hears neither a signal nor of a device that goes.
+fn written_without_end() -> Result<(), Failed> {
+    for options in [&[][..], &["-t"]] {
+        let args = [&["run", "--nic", "eth3", "--host-root"], options, &["--", "yes"]].concat();
+        let mut user = User::starts(&args, "")?;
+        // It holds what it has printed, and takes no more.
+        let mut before = 0;
+        eventually("the terminal is full", || {
+            let now = rustix::io::ioctl_fionread(&user.keyboard).unwrap_or_default();
+            std::mem::replace(&mut before, now) == now && now > 0
+        })?;
+        kill(user.nicdock.id().try_into()?, "TERM")?;
+        eventually("nicdock hears a signal", || matches!(user.nicdock.try_wait(), Ok(Some(_))))?;
+        all_is_free()?;
+    }
+    Ok(())
+}
+
+/// Whether an ordinary user who has the folder opens the node by it.
+fn opens(descriptor: &OwnedFd) -> Result<bool, Failed> {
+    let mine = descriptor.try_clone()?;
+    rustix::io::fcntl_setfd(&mine, rustix::io::FdFlags::empty())?;
+    let script = format!("exec 9<>/proc/self/fd/{}/uverbs1", mine.as_raw_fd());
+    let status =
+        Command::new("sh").args(["-c", &script]).uid(1000).gid(1000).stderr(Stdio::null()).status()?;
+    Ok(status.success())
+}
+
+/// The next container has the NIC, and no process has its node.
+fn folder() -> Result<(), Failed> {
+    let _ = std::fs::remove_dir_all(FOLDER);
+    std::fs::create_dir(FOLDER)?;
+    let socket = UnixListener::bind(format!("{FOLDER}/socket"))?;
+    let (volume, script) = passes("/dev/infiniband", &["socket"])?;
+    let mut args = AGAIN[..6].to_vec();
+    args.extend(["-v", &volume, "--", "sh", "-c", &script]);
+    let mut child = command(&args).stdin(Stdio::null()).spawn()?;
+    let descriptor = receive(&socket)?;
+    child.wait()?;
+    std::fs::remove_dir_all(FOLDER)?;
+    all_is_free()?;
+    let next = Running::start("rxe1", &["--netdev", "keep"], "sleep 600");
+    let after = opens(&descriptor);
+    drop(next);
+    expect(!after?, "an ordinary user opens the node while the next container has the NIC")
+}
+
+/// While rxe1 is called rxe8.
+fn with_another_name(work: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    let name = |from: &str, to: &str| {
+        let status = Command::new("rdma").args(["dev", "set", from, "name", to]).status();
+        expect(status.is_ok_and(|status| status.success()), format!("{from} cannot be called {to}"))
+    };
+    name("rxe1", "rxe8")?;
+    let result = work();
+    name("rxe8", "rxe1")?;
+    result
+}
+
+/// The rdma cgroup's limits go by name: another device of the container's old name is not limited, and its own is.
+fn renamed(lab: &Lab) -> Result<(), Failed> {
+    let options = ["run", "--host-root", "--nic", "rxe1", "--netdev", "keep", "--name", "first", "--", "sh"];
+    let shell = Shell::start(command(&options), Vec::new())?;
+    let result = with_another_name(|| {
+        rdma("add rxe1 type rxe netdev eth2")?;
+        let limits = || (limit(lab, "rxe1"), limit(lab, "rxe8"));
+        let nothing = "hca_handle=0 hca_object=0";
+        let result = eventually("the newcomer is limited, its own device is not", || {
+            limits().0 == nothing && limits().1 == "hca_handle=max hca_object=max"
+        });
+        println!("limits of the newcomer, of its own: {:?}", limits());
+        rdma("delete rxe1")?;
+        result
+    });
+    drop(shell);
+    result
+}
+
+/// Who has the node open is looked for by the name that the device had.
+fn renamed_and_passed() -> Result<(), Failed> {
+    let mut holder = Holder::start("process", "socket")?;
+    let (volume, script) = passes("node", &["socket"])?;
+    let script = format!("{script} && read line; true");
+    let mut args = AGAIN[..6].to_vec();
+    args.extend(["-v", &volume, "--", "sh", "-c", &script]);
+    let mut child = command(&args).stdin(Stdio::piped()).spawn()?;
+    holder.does("receive", "has")?;
+    let result = with_another_name(|| {
+        drop(child.stdin.take());
+        child.wait()?;
+        let next = ["run", "--nic", "rxe8", "--netdev", "keep", "--host-root", "--", "true"];
+        let said = fail(125, &next)?;
+        expect(said.contains(&format!("process {} ", holder.pid())), said)
+    });
+    drop(holder);
+    eventually("nobody has it any more", || nicdock(&["reconcile"]).status.success())?;
+    result
+}
+
+/// A program that is root reopens a stream by /proc and changes the host's file: its log becomes a set-user-ID program of root's, a file that
+/// it may only read is written, and a folder leads to the whole host.
+fn streams() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    let (log, input) = (folder.path().join("log"), folder.path().join("input"));
+    std::fs::write(&input, "original")?;
+    let script = "cat /usr/bin/id; chmod 4755 /proc/self/fd/1; echo changed >/proc/self/fd/0";
+    let run = |script: &str, input: std::fs::File, output: std::fs::File| -> Result<(), Failed> {
+        let args = ["run", "--nic", "rxe1", "--netdev", "keep", "--host-root", "--", "sh", "-c", script];
+        command(&args).stdin(input).stdout(output).stderr(Stdio::null()).status()?;
+        Ok(())
+    };
+    run(script, std::fs::File::open(&input)?, std::fs::File::create(&log)?)?;
+    let id = Command::new(&log).uid(1000).gid(1000).output();
+    let said = id.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let changed = std::fs::read_to_string(&input)?;
+    let listed = folder.path().join("listed");
+    run("ls /proc/self/fd/0/../run/nicdock", std::fs::File::open("/srv")?, std::fs::File::create(&listed)?)?;
+    let listed = std::fs::read_to_string(&listed)?;
+    println!("the log says {said:?}, the input is {changed:?}, in nicdock's state are {listed:?}");
+    expect(!said.contains("euid=0"), "an ordinary user of the host is root by the program's log")?;
+    expect(changed == "original", "a file that was open for reading was written")?;
+    expect(!listed.contains("leases"), "the host's folders are listed")
+}

@@ -73,16 +73,19 @@ impl Relay {
         for way in self.ways.iter_mut().filter(|way| !way.is_input) {
             let mut left = fcntl_getpipe_size(&way.from).unwrap_or(TERMINAL_HOLDS);
             loop {
-                if !way.pending.is_empty() {
-                    if way.waits(TICK) || may_wait() {
-                        if way.go_on() { continue } else { break }
+                let writes = !way.pending.is_empty();
+                if !writes && left == 0 {
+                    break;
+                }
+                if way.waits(if writes { TICK } else { NO_TIME }) {
+                    if !way.go_on() {
+                        break;
                     }
+                    let read = if writes { 0 } else { way.pending.len().max(1) };
+                    left = left.saturating_sub(read);
+                } else if !writes || !may_wait() {
                     break;
                 }
-                if left == 0 || !way.waits(NO_TIME) || !way.go_on() {
-                    break;
-                }
-                left = left.saturating_sub(way.pending.len().max(1));
             }
         }
     }

@@ -93,8 +93,8 @@ fn settle(name: &str, held: &BTreeSet<&str>) -> Result<(), PhaseError> {
 
 fn note(node: &DeviceNode, mode: u32) -> io::Result<()> {
     make_folder(&folder(), PRIVATE)?;
-    let note = Note { identity: node.identity, device: node.device.clone(), mode };
-    fs::write(note_of(&node.name), serde_json::to_string(&note)?)
+    let text = serde_json::to_string(&Note { identity: node.identity, device: node.device.clone(), mode })?;
+    fs::write(note_of(&node.name), text)
 }
 
 /// The names of the nodes of which there is a note.

@@ -45,7 +45,7 @@ pub enum Closing {
     ForeignLinks,
     /// the rule and the node of a device that has gone are taken from its container
     DeviceNumbers,
-    /// the program has pipes, not the caller's terminal
+    /// the program has pipes, not the caller's terminal or files
     TerminalStreams,
     /// what was promised is compared with what there is
     Verify,

@@ -1,7 +1,7 @@
 //! Holds the folders of each crate in one order: what one of them uses never leads back to it. Tests may look anywhere.
 
 use anyhow::{Context, Result, bail};
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,16 +118,29 @@ impl Look<'_> {
 
     fn tokens(&mut self, tokens: TokenStream) {
         let mut names: Vec<String> = Vec::new();
+        // How many colons of a `::` came last.
+        let mut colons = 0;
         for token in tokens {
             match token {
-                TokenTree::Ident(name) => names.push(name.to_string()),
-                // The two of a `::` join what is around them.
-                TokenTree::Punct(punct) if punct.as_char() == ':' => {}
+                TokenTree::Ident(name) => {
+                    if colons != 2 {
+                        self.path(&std::mem::take(&mut names));
+                    }
+                    names.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' => {
+                    colons = if colons == 1 || punct.spacing() == Spacing::Joint { colons + 1 } else { 0 };
+                }
                 TokenTree::Group(group) => {
                     self.path(&std::mem::take(&mut names));
                     self.tokens(group.stream());
+                    colons = 0;
                 }
-                _ => self.path(&std::mem::take(&mut names)),
+                _ => {
+                    self.path(&std::mem::take(&mut names));
+                    colons = 0;
+                }
             }
         }
         self.path(&names);
@@ -228,6 +241,8 @@ mod tests {
             "fn f() { crate::a::g(); }",
             "fn f() { println!(\"{}\", crate::a::g()); }",
             "fn f(x: crate::a::X) {}",
+            "fn f() { vec![S { y: crate::a::g() }]; }",
+            "fn f() { vec![y as crate::a::X]; }",
         ] {
             let files = [
                 ("main.rs", "mod a; mod b; mod c;"),

@@ -173,7 +173,9 @@ fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
             return Ok(());
         }
         let pins = format!("{}-devices", journal.token.generation);
-        allow::allow(&target.whole, &refused, &pins, begin)
+        // On version 1 what is allowed does not hold for the groups below (`devcgroup_update_access()`, security/device_cgroup.c).
+        let group = if target.cgroup.devices().is_some() { &target.cgroup } else { &target.whole };
+        allow::allow(group, &refused, &pins, begin)
     })?;
     for node in &given {
         if !allow::can_open(&target.cgroup, pid, node)? {

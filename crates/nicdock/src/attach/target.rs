@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use nicdock_audit::weakness::Weakness;
 use nicdock_host::source::processes;
 
 use super::whole::whole;
@@ -104,7 +105,11 @@ impl Target {
     /// Who answers for a NIC that it has.
     pub fn holder(&self, made: &Holder) -> Holder {
         let foreign = || Holder { engine: ATTACH.to_owned(), supervisor: self.process, ..made.clone() };
-        self.own.clone().unwrap_or_else(foreign)
+        let mut holder = self.own.clone().unwrap_or_else(foreign);
+        let is_new = |one: &&Weakness| !holder.weaknesses.contains(one);
+        let more: Vec<Weakness> = made.weaknesses.iter().filter(is_new).cloned().collect();
+        holder.weaknesses.extend(more);
+        holder
     }
 }
 

@@ -25,6 +25,7 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
     let hybrid = Path::new("/sys/fs/cgroup/unified").exists();
     let namespaces = lineage(first).doing(|| format!("looking at the namespaces of process {first}"))?;
     let mut groups: Vec<Group> = membership::parse(&own)
+        .filter(|group| group.has("devices") || group.has("freezer") || group.is_unified())
         .map(|group| Group {
             controllers: group.controllers.to_owned(),
             own: group.path.into(),

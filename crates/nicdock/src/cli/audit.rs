@@ -127,8 +127,9 @@ fn own(options: &Options) -> Result<Own, Failure> {
     if !theirs.is_empty() {
         // Several containers may share a network namespace, and each has its own.
         let name = cgroup::container_of(pid);
-        let is_its = |holder: &&Holder| {
-            name.as_ref().map_or_else(|| is_theirs(holder), |name| holder.container == *name)
+        let is_its = |holder: &&Holder| match &name {
+            Some(name) => holder.container == *name,
+            None => !holder.is_launched() && shares_processes(holder.supervisor.pid, pid),
         };
         let mut weaknesses: Vec<Weakness> = theirs
             .iter()
@@ -141,4 +142,11 @@ fn own(options: &Options) -> Result<Own, Failure> {
         return Ok(Own::of_grants(theirs.iter().map(|lease| lease.present(&there)).collect(), weaknesses));
     }
     Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
+}
+
+/// Whether a process is in the process namespace of a container's first one; without one of their own, whether it is that one.
+fn shares_processes(first: u32, pid: u32) -> bool {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    let theirs = namespace(&first.to_string());
+    first == pid || theirs.is_some() && theirs == namespace(&pid.to_string()) && theirs != namespace("self")
 }

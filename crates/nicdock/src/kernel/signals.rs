@@ -43,6 +43,8 @@ impl Signals {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+            // What the program prints is written here: a limit of files (`ulimit -f`) is an error of that, not the end (setrlimit(2)).
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
         };
         if fd < 0 {
@@ -79,7 +81,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Lets every signal through again and lets SIGPIPE end the process, which Rust's runtime does not, before another
+/// Lets every signal through again and lets SIGPIPE and SIGXFSZ end the process, which Rust's runtime and [`Signals::block`] do not, before another
 /// program takes this process over: it inherits what is blocked and ignored (execve(2)).
 pub fn restore() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -88,5 +90,6 @@ pub fn restore() {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
     }
 }

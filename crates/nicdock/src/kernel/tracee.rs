@@ -90,7 +90,5 @@ fn filters_of(pid: Pid) -> io::Result<Vec<Vec<Instruction>>> {
         self::filter(pid, filters.len(), filter.as_mut_ptr())?;
         filters.push(filter);
     }
-    // The kernel counts from the newest.
-    filters.reverse();
     Ok(filters)
 }

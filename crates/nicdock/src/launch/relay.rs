@@ -18,9 +18,13 @@ use rustix::termios::tcgetpgrp;
 use super::streams::{are_one, is_harmless};
 
 use crate::closing::Closing;
+use crate::say::notice;
 
 /// Bytes that a pipe takes without making its writer wait, if poll(2) says that it takes any (pipe(7), `PIPE_BUF`).
 const AT_ONCE: usize = 4096;
+
+/// A regular file makes nobody wait for others.
+const A_FILE_AT_ONCE: usize = 65536;
 
 /// More than a terminal holds of what was written to it (drivers/tty/tty_buffer.c, `TTYB_DEFAULT_MEM_LIMIT`).
 const TERMINAL_HOLDS: usize = 640 * 1024;
@@ -68,8 +72,8 @@ impl Relay {
     }
 
     /// Moves what the program has written, and no more than a stream holds: whoever got it passed may write for ever. It waits until the caller's streams take it,
-    /// as long as `may_wait` says so.
-    pub fn finish(&mut self, mut may_wait: impl FnMut() -> bool) {
+    /// as long as `may_wait` says so. Gives whether nothing was lost for want of room in a file.
+    pub fn finish(&mut self, mut may_wait: impl FnMut() -> bool) -> bool {
         for way in self.ways.iter_mut().filter(|way| !way.is_input) {
             let mut left = fcntl_getpipe_size(&way.from).unwrap_or(TERMINAL_HOLDS);
             loop {
@@ -88,10 +92,11 @@ impl Relay {
                 }
             }
         }
+        self.ways.iter().all(|way| way.lost.is_none())
     }
 }
 
-/// Pipes in the place of those of our standard streams that are a terminal, for what is started meanwhile. Ours are the terminal
+/// Pipes in the place of those of our standard streams that the program may not have, for what is started meanwhile. Ours are the caller's
 /// again at the end, and also when this is dropped early.
 pub struct Diverted {
     caller: [Option<File>; 3],
@@ -203,11 +208,17 @@ struct Way {
     is_input: bool,
     /// What is written after the last byte.
     at_end: &'static [u8],
+    /// How many bytes are moved at once.
+    chunk: usize,
+    /// Why a part of what the program has printed is lost.
+    lost: Option<io::Error>,
 }
 
 impl Way {
     fn new(from: File, to: File) -> Self {
-        Self { from, to, pending: Vec::new(), is_input: false, at_end: &[] }
+        let is_file = to.metadata().is_ok_and(|of| of.is_file());
+        let chunk = if is_file { A_FILE_AT_ONCE } else { AT_ONCE };
+        Self { from, to, pending: Vec::new(), is_input: false, at_end: &[], chunk, lost: None }
     }
 
     fn source(&self) -> PollFd<'_> {
@@ -227,15 +238,27 @@ impl Way {
 
     /// Reads, or writes what was read; `false` when this way has come to its end.
     fn go_on(&mut self) -> bool {
-        let result = if self.pending.is_empty() {
-            let mut buffer = [0; AT_ONCE];
-            self.from.read(&mut buffer).inspect(|&count| self.pending.extend(&buffer[..count]))
-        } else {
+        let writes = !self.pending.is_empty();
+        let result = if writes {
             self.to.write(&self.pending).inspect(|&count| drop(self.pending.drain(..count)))
+        } else {
+            self.pending.resize(self.chunk, 0);
+            let result = self.from.read(&mut self.pending);
+            self.pending.truncate(*result.as_ref().unwrap_or(&0));
+            result
         };
         match result {
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => true,
             Ok(1..) => true,
+            // A program that writes to the file itself may go on after such an error (a disk that is full).
+            Err(error) if writes && self.chunk == A_FILE_AT_ONCE => {
+                self.pending.clear();
+                if self.lost.is_none() {
+                    notice(format_args!("warning: a part of what the program printed is lost: {error}"));
+                }
+                self.lost.get_or_insert(error);
+                true
+            }
             Ok(0) | Err(_) => {
                 let _ = self.to.write_all(self.at_end);
                 false

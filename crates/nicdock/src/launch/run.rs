@@ -127,7 +127,10 @@ fn attempt(
     let inside = |e: std::io::Error| LaunchError::Inside(e.to_string());
     let copies = opened.into_copies(&plan.container.volumes)?;
     // A mount can be copied in its own mount namespace only.
-    let mut input = streams::read_only_input().map_err(inside)?;
+    let streams_failed =
+        |e: std::io::Error| LaunchError::Inside(format!("looking at the standard streams: {e}"));
+    let mut input = streams::read_only_input().map_err(streams_failed)?;
+    let read = input.as_ref().map(std::fs::File::try_clone).transpose().map_err(streams_failed)?;
     netns::enter_private_mounts()
         .map_err(|e| LaunchError::Inside(format!("making a private mount namespace: {e}")))?;
     journal.begin(&Step::Stage)?;
@@ -161,7 +164,7 @@ fn attempt(
     let group = Inside::enter(&plan.name)?;
     // The audit is nicdock's own program, and alone there: it shows its progress.
     let diverted = match last {
-        Last::Starter(_) if console.is_none() => Some(Diverted::begin(input.take()).map_err(inside)?),
+        Last::Starter(_) if console.is_none() => Some(Diverted::begin(input.take()).map_err(streams_failed)?),
         _ => None,
     };
     // The container inherits the network namespace: from a user namespace of its own it could not enter it.
@@ -214,7 +217,9 @@ fn attempt(
     }
     container.start().map_err(|e| LaunchError::Container(reasons(&e)))?;
     timings.mark("start");
-    supervise(&process, signals, watch, relay).map_err(inside)
+    let status = supervise(&process, signals, watch, relay).map_err(inside);
+    read.iter().for_each(streams::follow);
+    status
 }
 
 /// The container's nodes; they go when this does.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, stdin};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, fstatfs, makedev};
 use rustix::mount::MountAttrFlags;
@@ -48,10 +48,22 @@ pub fn read_only_input() -> io::Result<Option<File>> {
     }
     let Ok(copy) = mount::copy(stdin(), "") else { return Ok(None) };
     mount::restrict(copy.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY)?;
-    let opened: OwnedFd =
-        rustix::fs::open(child::proc_path(&copy), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // A file system may refuse root what the caller could open (NFS with root_squash).
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(opened) = rustix::fs::open(child::proc_path(&copy), flags, Mode::empty()) else { return Ok(None) };
     let mut file = File::from(opened);
     let read = File::from(stdin().as_fd().try_clone_to_owned()?).stream_position()?;
     file.seek(SeekFrom::Start(read))?;
     Ok(Some(file))
+}
+
+/// Moves the caller's place in its standard input to where the program has read `input` to.
+pub fn follow(input: &File) {
+    let place = |mut file: &File| file.stream_position();
+    let moved = place(input).and_then(|place| {
+        let mut own = File::from(stdin().as_fd().try_clone_to_owned()?);
+        own.seek(SeekFrom::Start(place))
+    });
+    // A caller that has closed it has no place any more.
+    drop(moved);
 }

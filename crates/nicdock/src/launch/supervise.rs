@@ -60,11 +60,18 @@ pub fn supervise(
             && let Some(status) = init.try_wait()?
         {
             // Whoever has ended it does not wait for a terminal that takes nothing.
-            relay.finish(|| ended_by.is_none() && matches!(signals.next_that_ends(), Ok(None)));
+            let is_whole =
+                relay.finish(|| ended_by.is_none() && matches!(signals.next_that_ends(), Ok(None)));
+            if status == 0 && !is_whole {
+                return Ok(INCOMPLETE);
+            }
             return Ok(ended_by.filter(|_| status == KILLED).map_or(status, |signal| 128 + signal));
         }
     }
 }
+
+/// The program ended well, and not all of its output could be written.
+const INCOMPLETE: i32 = 125;
 
 /// 128 + SIGKILL.
 const KILLED: i32 = 137;

@@ -171,9 +171,8 @@ impl Ledger {
     pub fn hand_over(&self, token: &Token, holder: &Holder) -> Result<(), LeaseError> {
         self.reach("attach.before")?;
         let lock = self.lock()?;
-        let ends =
-            |lease: &Lease| lease.holders.contains(holder) && lease.joinable(&holder.container).is_none();
         let owner = Token::of(holder);
+        let ends = |lease: &Lease| owner.has(lease) && lease.joinable(&holder.container).is_none();
         let has = self.of(&owner)?;
         let gone = holder.is_launched() && (has.is_empty() || has.iter().any(ends));
         if gone || !holder.is_alive() {

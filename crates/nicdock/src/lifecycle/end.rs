@@ -125,7 +125,7 @@ pub fn free(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<(), LaunchErr
 
 /// The same for nodes whose lease has gone without that: it could not be read any more, or whoever noted them was killed.
 pub fn free_nodes(ledger: &Ledger) -> Result<(), LaunchError> {
-    if host_nodes::are_withheld() {
+    if host_nodes::want_looking_after(ledger) {
         let lock = ledger.lock()?;
         host_nodes::give_back(ledger, &lock).iter().for_each(notice);
     }

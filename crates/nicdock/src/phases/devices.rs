@@ -1,6 +1,6 @@
 //! The character devices of the NICs, by the numbers that sysfs tells now: they change whenever a driver is loaded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -58,19 +58,13 @@ fn is_where(sysfs: &str, class: &str, node: &str) -> bool {
     place(real.trim_start_matches("/sys/"), class) == place(sysfs.trim_start_matches('/'), "infiniband")
 }
 
-/// What the RDMA devices of these nodes are called now: whoever may (`rdma dev set … name`) can change it at any time. Nothing of one that has gone.
-pub fn called_now<'a>(
-    nodes: impl IntoIterator<Item = &'a DeviceNode>,
-) -> Result<BTreeSet<String>, PhaseError> {
-    let wanted: BTreeSet<u64> = nodes.into_iter().map(|node| node.identity).collect();
-    let mut found = BTreeSet::new();
-    for class in ["infiniband_verbs", "infiniband_mad"] {
-        for name in names(&format!("/sys/class/{class}"))? {
-            if identity(class, &name)?.is_some_and(|identity| wanted.contains(&identity)) {
-                let called = fs::read_to_string(format!("/sys/class/{class}/{name}/ibdev"));
-                found.extend(called.ok().map(|name| name.trim().to_owned()));
-            }
-        }
+/// What the RDMA device of each `uverbsN` is called now, by that node's identity: whoever may (`rdma dev set … name`) can change it at any time.
+pub fn called_now() -> Result<BTreeMap<u64, String>, PhaseError> {
+    let (class, mut found) = ("infiniband_verbs", BTreeMap::new());
+    for name in names(&format!("/sys/class/{class}"))? {
+        let Some(identity) = identity(class, &name)? else { continue };
+        let called = fs::read_to_string(format!("/sys/class/{class}/{name}/ibdev"));
+        found.extend(called.ok().map(|called| (identity, called.trim().to_owned())));
     }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! Who can still reach a NIC that has come back: a descriptor can be passed out of a container, and the device cgroup looks at
 //! opening only.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -122,11 +123,15 @@ fn number(descriptor: &Path) -> Option<(u32, u32)> {
 
 /// A descriptor that is on its way in a socket is no process's; the kernel still counts its context.
 fn contexts(grant: &Grant, nodes: &[&DeviceNode]) -> Vec<Draining> {
-    let called = called_now(nodes.iter().copied()).unwrap_or_default();
+    let called = called_now().unwrap_or_default();
+    let called: BTreeSet<&String> = nodes.iter().filter_map(|node| called.get(&node.identity)).collect();
     let Ok(socket) = rdma_netlink::Socket::open() else { return Vec::new() };
     let devices = socket.devices().unwrap_or_default();
-    let is_given =
-        |name: &String| called.contains(name) || grant.rdma.iter().any(|rdma| rdma.device.name == *name);
+    // Another one may have the old name by now.
+    let is_given = |name: &String| {
+        let has_it = grant.rdma.iter().any(|rdma| rdma.device.name == *name);
+        called.contains(name) || called.is_empty() && has_it
+    };
     let given = devices.iter().filter(|device| is_given(&device.name));
     given
         .filter_map(|device| {

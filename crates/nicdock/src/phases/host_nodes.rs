@@ -18,7 +18,7 @@ use super::devices::every_node_of;
 use super::{Doing, PhaseError};
 use crate::closing::Closing;
 use crate::failpoint;
-use crate::lease::{DeviceNode, Ledger, Lock, PRIVATE, STATE, make_folder};
+use crate::lease::{DeviceNode, Lease, Ledger, Lock, PRIVATE, STATE, make_folder};
 use crate::plan::Grant;
 
 /// Where udev keeps them (DEVNAME of /sys/class/infiniband_verbs/uverbs0/uevent).
@@ -51,27 +51,47 @@ pub fn withhold(grants: &[Grant], _lock: &Lock) -> Result<(), PhaseError> {
     Ok(())
 }
 
-/// Gives back those whose NIC no lease has; gives what could not be done, in sentences. As long as a lease cannot be read, whose they are is not known.
+/// Gives back those whose NIC no lease has, and takes again what somebody else has opened; gives what could not be done, in sentences. As long as a lease cannot be read, whose they are is not known.
 pub fn give_back(ledger: &Ledger, _lock: &Lock) -> Vec<String> {
     let names = noted();
     if names.is_empty() {
         return Vec::new();
     }
     let Ok(leases) = ledger.read() else { return Vec::new() };
-    let held: BTreeSet<&str> =
-        leases.iter().flat_map(|lease| &lease.grant.rdma).map(|rdma| rdma.device.name.as_str()).collect();
+    let held = held(&leases);
     let failed = |name: &String| match settle(name, &held) {
         Ok(()) => None,
         Err(error) => Some(format!(
-            "warning: {error}; udevadm trigger --action=add --subsystem-match=infiniband_verbs sets it as the host's rules say"
+            "warning: {error}; udevadm trigger --action=add --sysname-match={name} sets it as the host's rules say"
         )),
     };
     names.iter().filter_map(failed).collect()
 }
 
-/// Whether there may be something to give back.
-pub fn are_withheld() -> bool {
-    !noted().is_empty()
+/// Whether there is something to give back, or to take again. Asked without the ledger's lock.
+pub fn want_looking_after(ledger: &Ledger) -> bool {
+    let names = noted();
+    if names.is_empty() {
+        return false;
+    }
+    let Ok(leases) = ledger.read() else { return false };
+    let held = held(&leases);
+    let is_settled = |name: &String| {
+        let note =
+            fs::read_to_string(note_of(name)).ok().and_then(|text| serde_json::from_str::<Note>(&text).ok());
+        note.is_some_and(|note| held.contains(note.device.as_str())) && !is_open(name)
+    };
+    !names.iter().all(is_settled)
+}
+
+/// The names of the devices that leases have.
+fn held(leases: &[Lease]) -> BTreeSet<&str> {
+    leases.iter().flat_map(|lease| &lease.grant.rdma).map(|rdma| rdma.device.name.as_str()).collect()
+}
+
+/// Whether others than root may open it.
+fn is_open(name: &str) -> bool {
+    fs::symlink_metadata(path(name)).is_ok_and(|file| file.mode() & OTHERS != 0)
 }
 
 fn settle(name: &str, held: &BTreeSet<&str>) -> Result<(), PhaseError> {
@@ -80,12 +100,14 @@ fn settle(name: &str, held: &BTreeSet<&str>) -> Result<(), PhaseError> {
     let forget = || fs::remove_file(&file).doing(|| format!("removing {}", file.display()));
     // Half of one was noted, and nothing was done.
     let Ok(note) = serde_json::from_str::<Note>(&text) else { return forget() };
-    if held.contains(note.device.as_str()) {
-        return Ok(());
-    }
     // One that was made anew has the mode of a new one.
     let there = ["infiniband_verbs", "infiniband_mad"].map(|class| format!("/sys/class/{class}/{name}"));
-    if there.iter().any(|path| fs::metadata(path).is_ok_and(|folder| folder.ino() == note.identity)) {
+    let is_it = there.iter().any(|path| fs::metadata(path).is_ok_and(|folder| folder.ino() == note.identity));
+    if held.contains(note.device.as_str()) {
+        // udev sets the modes of its rules, and the kernel's where they say none, with each event of the device (`udevadm trigger`).
+        return if is_it && is_open(name) { set(name, note.mode & !OTHERS) } else { Ok(()) };
+    }
+    if is_it {
         set(name, note.mode)?;
     }
     forget()

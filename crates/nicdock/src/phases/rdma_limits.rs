@@ -4,7 +4,7 @@ mod late;
 
 pub use late::{lack_foreign, refuse_foreign};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub fn set(plan: &Plan, given: &[DeviceNode], init: u32) -> Result<(), PhaseErro
     } else {
         version_1(&plan.name, init)?
     };
-    let own = names(plan.grants.iter().flat_map(|grant| &grant.rdma), given)?;
+    let own = names(&called_now()?, plan.grants.iter().flat_map(|grant| &grant.rdma), given);
     for name in devices()? {
         if !own.contains(&name) {
             if Closing::RdmaCgroup.is_left_open() {
@@ -56,15 +56,17 @@ pub fn set(plan: &Plan, given: &[DeviceNode], init: u32) -> Result<(), PhaseErro
     Ok(())
 }
 
-/// What a container's own devices are called now, by the nodes that it was given; one without a node by the name that it had.
+/// What a container's own devices are called now (`called`, by [`called_now`]), by the nodes that it was given; one without a node by the name that it had.
 fn names<'a>(
+    called: &BTreeMap<u64, String>,
     devices: impl Iterator<Item = &'a RdmaGrant>,
     given: &[DeviceNode],
-) -> Result<BTreeSet<String>, PhaseError> {
-    let mut names = called_now(given)?;
+) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> =
+        given.iter().filter_map(|node| called.get(&node.identity)).cloned().collect();
     let nodeless = devices.filter(|rdma| given.iter().all(|node| node.device != rdma.device.name));
     names.extend(nodeless.map(|rdma| rdma.device.name.clone()));
-    Ok(names)
+    names
 }
 
 /// A line begins with the device's name, which ends at the first blank (`rdmacg_resource_set_max()`), while `nldev_newlink()` takes any

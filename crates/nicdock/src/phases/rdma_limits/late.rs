@@ -8,6 +8,7 @@ use super::{FILE, line, lines, nothing, turn};
 use crate::closing::Closing;
 use crate::lease::{DeviceNode, Lease, Step};
 use crate::phases::cgroup;
+use crate::phases::devices::called_now;
 use crate::plan::RdmaGrant;
 use crate::request::RdmaLimits;
 use crate::say::notice;
@@ -62,14 +63,18 @@ fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
             && lease.journal.iter().any(|step| is_given(step, &holder.container))
     });
     let names: BTreeSet<String> = launched.map(|(_, holder)| holder.container.clone()).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
     // Names that cannot be read now are read the next time.
+    let Ok(called) = called_now() else { return Vec::new() };
     let own = |name: &String| {
         let has: Vec<_> = leases.iter().filter(|lease| lease.holder(name).is_some()).collect();
         let nodes: Vec<DeviceNode> = has.iter().flat_map(|lease| lease.given(name)).cloned().collect();
         let left: Vec<RdmaGrant> = has.iter().flat_map(|lease| lease.left().rdma).collect();
-        super::names(left.iter(), &nodes).ok()
+        super::names(&called, left.iter(), &nodes)
     };
-    names.into_iter().filter_map(|name| own(&name).map(|own| (name, own))).collect()
+    names.into_iter().map(|name| (name.clone(), own(&name))).collect()
 }
 
 /// The devices of which a group may have as much as there is, but for `own`.

@@ -215,12 +215,29 @@ impl<'a> Container<'a> {
         // It takes its time on a busy machine, and while its first process lives there is nothing that nicdock could give back.
         if !within(45, &|| free().is_ok()) {
             println!("libvirt has not told nicdock of the end of {}", self.name);
+            // With its controller killed such a libvirtd leaves its first process, too, whose NIC nobody may take.
+            let _ = self.daemon.call(&["destroy", self.name])?;
+            if let Some(first) = self.first_in_the_lease()? {
+                println!("and has left its first process {first}");
+                let _ = crate::lifecycle::kill(first, "KILL");
+                eventually("it ends", || !Path::new(&format!("/proc/{first}")).exists())?;
+            }
             succeed(&["reconcile"])?;
             free()?;
         }
         let known =
             || self.daemon.virsh(&["domstate", self.name]).is_ok_and(|state| state.contains("shut off"));
         if within(5, &known) { Ok(()) } else { self.stop() }
+    }
+
+    /// Its first process, if the lease of its NIC says that it lives.
+    fn first_in_the_lease(&self) -> Result<Option<i32>, Failed> {
+        let listing: serde_json::Value = serde_json::from_str(&succeed(&["leases", "--json"])?)?;
+        let leases =
+            listing["leases"].as_array().into_iter().flatten().filter(|lease| lease["state"] == "held");
+        let mut holders = leases.flat_map(|lease| lease["holders"].as_array().into_iter().flatten());
+        let its = holders.find(|holder| holder["container"] == self.name);
+        Ok(its.and_then(|holder| holder["supervisor"]["pid"].as_i64()?.try_into().ok()))
     }
 
     pub fn refused(&self) -> Result<String, Failed> {

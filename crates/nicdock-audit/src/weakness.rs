@@ -34,6 +34,12 @@ impl Weakness {
     }
 }
 
+impl std::fmt::Display for Weakness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (weakness {})", self.what, self.id)
+    }
+}
+
 /// The calls of the native entry and of the machine's others.
 const CALLS: [&str; 3] = ["syscall.", "i386.", "x32."];
 

@@ -10,8 +10,7 @@ use super::openings::{of_limits, of_status};
 use crate::kernel::netns;
 use crate::kernel::rtnl::Rtnl;
 use crate::kernel::signals::Signals;
-use crate::lease::DeviceNode;
-use crate::lease::{ATTACH, Holder, Journal, LeaseError, Ledger, Lock, Step};
+use crate::lease::{ATTACH, DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
 use crate::lifecycle::{LaunchError, Siblings, finish, turn};
 use crate::phases::devices::given_nodes;
 use crate::phases::show::{Showing, show};
@@ -19,8 +18,7 @@ use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
 };
 use crate::plan::{Grant, of_gids, of_netlink, of_view};
-use crate::request::Profile;
-use crate::request::{Memlock, Netlink};
+use crate::request::{Memlock, Netlink, Profile};
 
 /// How they are given.
 #[derive(Clone)]
@@ -77,9 +75,7 @@ pub fn attach(
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        warnings.extend(
-            weaknesses.iter().map(|weakness| format!("{} (weakness {})", weakness.what, weakness.id)),
-        );
+        warnings.extend(weaknesses.iter().map(Weakness::to_string));
         warnings.extend(memlock(target, terms.memlock));
         return Ok(warnings);
     };

@@ -20,10 +20,13 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
     let read = |file: &str| fs::read_to_string(file).doing(|| format!("reading {file}"));
     let path = format!("/proc/{first}/cgroup");
     let own = read(&path)?;
-    let below =
-        cgroupns::memberships(first).doing(|| format!("entering the cgroup namespace of process {first}"))?;
     let hybrid = Path::new("/sys/fs/cgroup/unified").exists();
     let namespaces = lineage(first).doing(|| format!("looking at the namespaces of process {first}"))?;
+    if namespaces.len() == 1 {
+        return Ok(Cgroup::parse(&own, hybrid));
+    }
+    let below =
+        cgroupns::memberships(first).doing(|| format!("entering the cgroup namespace of process {first}"))?;
     let mut groups: Vec<Group> = membership::parse(&own)
         .filter(|group| group.has("devices") || group.has("freezer") || group.is_unified())
         .map(|group| Group {
@@ -32,9 +35,6 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
             whole: group.path.into(),
         })
         .collect();
-    if namespaces.len() == 1 {
-        return Ok(Cgroup::parse(&own, hybrid));
-    }
     for below in membership::parse(&below.unwrap_or_default()) {
         groups
             .iter_mut()

@@ -9,8 +9,7 @@ use crate::attach::{self, Target, TargetError, Terms};
 use crate::lease::{Lease, Ledger};
 use crate::phases::{filters, sockets, soft_roce};
 use crate::plan::{self, Facts, Grant};
-use crate::request::Profile;
-use crate::request::{Memlock, NetdevMode, Netlink, NicRequest};
+use crate::request::{Memlock, NetdevMode, Netlink, NicRequest, Profile};
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]

@@ -14,8 +14,7 @@ use crate::lease::Ledger;
 use crate::libvirt::{self, Fresh, Said, Virsh, Wish};
 use crate::lifecycle;
 use crate::plan;
-use crate::request::Profile;
-use crate::request::{Memlock, Netlink, NicRequest};
+use crate::request::{Memlock, Netlink, NicRequest, Profile};
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]

@@ -15,8 +15,7 @@ use crate::lifecycle::{self, Recovered};
 use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
 use crate::phases::filters;
 use crate::plan;
-use crate::request::Profile;
-use crate::request::{Memlock, Netlink};
+use crate::request::{Memlock, Netlink, Profile};
 use crate::say::{answer, notice};
 
 #[derive(clap::Args)]

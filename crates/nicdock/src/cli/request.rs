@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use super::nics::NicOptions;
 use super::terms::NetlinkOptions;
 use crate::audit;
-use crate::request::Profile;
 use crate::request::limits::{self, Limits, Processes, Size};
-use crate::request::{Family, Memlock, RdmaLimits, Request, Root, User, Volume};
+use crate::request::{Family, Memlock, Profile, RdmaLimits, Request, Root, User, Volume};
 
 #[derive(clap::Args)]
 pub struct RequestOptions {

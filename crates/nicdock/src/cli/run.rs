@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         notice(format_args!("warning: {warning}"));
     }
     for weakness in &plan.weaknesses {
-        notice(format_args!("warning: {} (weakness {})", weakness.what, weakness.id));
+        notice(format_args!("warning: {weakness}"));
     }
     let status = launch::run(&plan, ready.opened, &ledger, lock, audit, &mut timings)?;
     if options.timings {

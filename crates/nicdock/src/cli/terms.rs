@@ -1,8 +1,7 @@
 //! On which terms a container has its NICs that an engine starts: options.
 
 use super::attach::view;
-use crate::request::Profile;
-use crate::request::{Memlock, Netlink};
+use crate::request::{Memlock, Netlink, Profile};
 
 #[derive(clap::Args)]
 pub struct TermOptions {

@@ -8,11 +8,7 @@ use netlink_sys::protocols::{NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE};
 
 use rdma_netlink::wire::{Message, Messages};
 
-use super::rtnl;
-
-// include/uapi/linux/rtnetlink.h
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+use super::rtnl::{self, RTM_DELLINK, RTM_NEWLINK};
 
 /// `RTNLGRP_LINK` (include/uapi/linux/rtnetlink.h).
 const RTNLGRP_LINK: u32 = 1;

@@ -22,7 +22,8 @@ use self::message::{
 const NETLINK_ROUTE: isize = 0;
 
 // include/uapi/linux/rtnetlink.h
-const RTM_NEWLINK: u16 = 16;
+pub const RTM_NEWLINK: u16 = 16;
+pub const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;

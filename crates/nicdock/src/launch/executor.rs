@@ -9,10 +9,11 @@ use std::rc::Rc;
 
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
-use rustix::fs::{FileType, Mode, OFlags, fstat, makedev};
+use rustix::fs::{Mode, OFlags, fstat};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::promise::Promise;
+use super::streams;
 use crate::audit::Audit;
 use crate::closing::Closing;
 use crate::kernel::pidfd::Process;
@@ -117,14 +118,9 @@ impl Executor for Program {
 /// Where a stream is /dev/null, libcontainer puts the container's in its place, but for reading only (`reopen_dev_null()`): a program could write
 /// nothing there.
 fn let_null_be_written() -> io::Result<()> {
-    let is_null = |stream: &dyn AsFd| {
-        fstat(stream.as_fd()).is_ok_and(|found| {
-            FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
-                && found.st_rdev == makedev(1, 3)
-        })
-    };
-    let streams = [is_null(&io::stdin()), is_null(&io::stdout()), is_null(&io::stderr())];
-    if streams == [false; 3] {
+    let is_null = |stream: &dyn AsFd| fstat(stream.as_fd()).is_ok_and(|found| streams::is_null(&found));
+    let are_null = [is_null(&io::stdin()), is_null(&io::stdout()), is_null(&io::stderr())];
+    if are_null == [false; 3] {
         return Ok(());
     }
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -132,7 +128,7 @@ fn let_null_be_written() -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let place = [dup2_stdin, dup2_stdout, dup2_stderr];
-    for (place, _) in place.into_iter().zip(streams).filter(|(_, is_null)| *is_null) {
+    for (place, _) in place.into_iter().zip(are_null).filter(|(_, is_null)| *is_null) {
         place(&null)?;
     }
     Ok(())

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl};
@@ -16,8 +16,8 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::termios::tcgetpgrp;
 
 use super::streams::{are_one, is_harmless};
-
 use crate::closing::Closing;
+use crate::kernel::child;
 use crate::say::notice;
 
 /// Bytes that a pipe takes without making its writer wait, if poll(2) says that it takes any (pipe(7), `PIPE_BUF`).
@@ -92,7 +92,7 @@ impl Relay {
                 }
             }
         }
-        self.ways.iter().all(|way| way.lost.is_none())
+        !self.ways.iter().any(|way| way.has_lost)
     }
 }
 
@@ -178,9 +178,8 @@ fn without_waiting(stream: File) -> File {
     if !stream.is_terminal() {
         return stream;
     }
-    let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_or(stream, File::from)
+    rustix::fs::open(child::proc_path(&stream), flags, Mode::empty()).map_or(stream, File::from)
 }
 
 /// The reading end and the writing end. A program of any user may open its own end by /dev/stdout, as it may a terminal; who reaches
@@ -208,17 +207,16 @@ struct Way {
     is_input: bool,
     /// What is written after the last byte.
     at_end: &'static [u8],
-    /// How many bytes are moved at once.
-    chunk: usize,
-    /// Why a part of what the program has printed is lost.
-    lost: Option<io::Error>,
+    /// Towards a regular file.
+    is_file: bool,
+    /// A part of what the program has printed is lost.
+    has_lost: bool,
 }
 
 impl Way {
     fn new(from: File, to: File) -> Self {
         let is_file = to.metadata().is_ok_and(|of| of.is_file());
-        let chunk = if is_file { A_FILE_AT_ONCE } else { AT_ONCE };
-        Self { from, to, pending: Vec::new(), is_input: false, at_end: &[], chunk, lost: None }
+        Self { from, to, pending: Vec::new(), is_input: false, at_end: &[], is_file, has_lost: false }
     }
 
     fn source(&self) -> PollFd<'_> {
@@ -242,7 +240,7 @@ impl Way {
         let result = if writes {
             self.to.write(&self.pending).inspect(|&count| drop(self.pending.drain(..count)))
         } else {
-            self.pending.resize(self.chunk, 0);
+            self.pending.resize(if self.is_file { A_FILE_AT_ONCE } else { AT_ONCE }, 0);
             let result = self.from.read(&mut self.pending);
             self.pending.truncate(*result.as_ref().unwrap_or(&0));
             result
@@ -251,12 +249,12 @@ impl Way {
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => true,
             Ok(1..) => true,
             // A program that writes to the file itself may go on after such an error (a disk that is full).
-            Err(error) if writes && self.chunk == A_FILE_AT_ONCE => {
+            Err(error) if writes && self.is_file => {
                 self.pending.clear();
-                if self.lost.is_none() {
+                if !self.has_lost {
                     notice(format_args!("warning: a part of what the program printed is lost: {error}"));
                 }
-                self.lost.get_or_insert(error);
+                self.has_lost = true;
                 true
             }
             Ok(0) | Err(_) => {

@@ -22,9 +22,13 @@ pub fn is_harmless(stream: impl AsFd) -> io::Result<bool> {
         FileType::Socket => true,
         FileType::Fifo => fstatfs(&stream)?.f_type == PIPEFS,
         // Exchanged for the container's own (`launch/executor.rs`).
-        FileType::CharacterDevice => found.st_rdev == makedev(1, 3),
-        _ => false,
+        _ => is_null(&found),
     })
+}
+
+/// Whether it is /dev/null (Documentation/admin-guide/devices.txt).
+pub fn is_null(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice && found.st_rdev == makedev(1, 3)
 }
 
 /// Whether both are the same file of the host's, so that what is written to them keeps its order.

@@ -14,8 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
 use super::devices::{called_now, every_node, given_nodes, present};
 use crate::kernel::tables;
-use crate::lease::DeviceNode;
-use crate::lease::{Draining, Lease, ProcessId, Step};
+use crate::lease::{DeviceNode, Draining, Lease, ProcessId, Step};
 use crate::plan::Grant;
 
 /// How long processes that were just ended may take to close what they had.

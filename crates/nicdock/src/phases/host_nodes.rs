@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{major, minor};
 use serde::{Deserialize, Serialize};
 
-use super::devices::every_node_of;
+use super::devices::{every_node_of, present};
 use super::{Doing, PhaseError};
 use crate::closing::Closing;
 use crate::failpoint;
@@ -51,7 +51,8 @@ pub fn withhold(grants: &[Grant], _lock: &Lock) -> Result<(), PhaseError> {
     Ok(())
 }
 
-/// Gives back those whose NIC no lease has, and takes again what somebody else has opened; gives what could not be done, in sentences. As long as a lease cannot be read, whose they are is not known.
+/// Gives back those whose NIC no lease has, and takes again what somebody else has opened; gives what could not be done, in sentences. As long as a
+/// lease cannot be read, whose they are is not known.
 pub fn give_back(ledger: &Ledger, _lock: &Lock) -> Vec<String> {
     let names = noted();
     if names.is_empty() {
@@ -59,7 +60,11 @@ pub fn give_back(ledger: &Ledger, _lock: &Lock) -> Vec<String> {
     }
     let Ok(leases) = ledger.read() else { return Vec::new() };
     let held = held(&leases);
-    let failed = |name: &String| match settle(name, &held) {
+    let there = match present() {
+        Ok(there) => there,
+        Err(error) => return vec![format!("warning: {error}")],
+    };
+    let failed = |name: &String| match settle(name, &held, &there) {
         Ok(()) => None,
         Err(error) => Some(format!(
             "warning: {error}; udevadm trigger --action=add --sysname-match={name} sets it as the host's rules say"
@@ -77,8 +82,7 @@ pub fn want_looking_after(ledger: &Ledger) -> bool {
     let Ok(leases) = ledger.read() else { return false };
     let held = held(&leases);
     let is_settled = |name: &String| {
-        let note =
-            fs::read_to_string(note_of(name)).ok().and_then(|text| serde_json::from_str::<Note>(&text).ok());
+        let note = read(name).ok().flatten();
         note.is_some_and(|note| held.contains(note.device.as_str())) && !is_open(name)
     };
     !names.iter().all(is_settled)
@@ -94,15 +98,13 @@ fn is_open(name: &str) -> bool {
     fs::symlink_metadata(path(name)).is_ok_and(|file| file.mode() & OTHERS != 0)
 }
 
-fn settle(name: &str, held: &BTreeSet<&str>) -> Result<(), PhaseError> {
+fn settle(name: &str, held: &BTreeSet<&str>, there: &BTreeSet<u64>) -> Result<(), PhaseError> {
     let file = note_of(name);
-    let text = fs::read_to_string(&file).doing(|| format!("reading {}", file.display()))?;
     let forget = || fs::remove_file(&file).doing(|| format!("removing {}", file.display()));
     // Half of one was noted, and nothing was done.
-    let Ok(note) = serde_json::from_str::<Note>(&text) else { return forget() };
+    let Some(note) = read(name).doing(|| format!("reading {}", file.display()))? else { return forget() };
     // One that was made anew has the mode of a new one.
-    let there = ["infiniband_verbs", "infiniband_mad"].map(|class| format!("/sys/class/{class}/{name}"));
-    let is_it = there.iter().any(|path| fs::metadata(path).is_ok_and(|folder| folder.ino() == note.identity));
+    let is_it = there.contains(&note.identity);
     if held.contains(note.device.as_str()) {
         // udev sets the modes of its rules, and the kernel's where they say none, with each event of the device (`udevadm trigger`).
         return if is_it && is_open(name) { set(name, note.mode & !OTHERS) } else { Ok(()) };
@@ -117,6 +119,11 @@ fn note(node: &DeviceNode, mode: u32) -> io::Result<()> {
     make_folder(&folder(), PRIVATE)?;
     let text = serde_json::to_string(&Note { identity: node.identity, device: node.device.clone(), mode })?;
     fs::write(note_of(&node.name), text)
+}
+
+/// `None` if it is not a whole one.
+fn read(name: &str) -> io::Result<Option<Note>> {
+    Ok(serde_json::from_str(&fs::read_to_string(note_of(name))?).ok())
 }
 
 /// The names of the nodes of which there is a note.

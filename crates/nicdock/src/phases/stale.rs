@@ -16,8 +16,7 @@ use std::fmt;
 use super::devices::{given_nodes, present};
 use super::{PhaseError, host_nodes, rdma_limits};
 use crate::closing::Closing;
-use crate::lease::DeviceNode;
-use crate::lease::{Journal, Lease, LeaseError, Ledger, Lock, ProcessId, Step};
+use crate::lease::{DeviceNode, Journal, Lease, LeaseError, Ledger, Lock, ProcessId, Step};
 use crate::say::notice;
 
 /// What was taken from a container that runs.

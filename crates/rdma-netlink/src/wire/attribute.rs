@@ -36,16 +36,16 @@ impl<'a> Attribute<'a> {
 
     /// A text, with or without its final NUL.
     pub fn text(&self) -> Result<&'a str, ParseError> {
-        let bytes = self.payload.split(|b| *b == 0).next().unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| ParseError::AttributeText { attribute: self.kind })
+        std::str::from_utf8(self.before_nul()).map_err(|_| ParseError::AttributeText { attribute: self.kind })
     }
-}
 
-impl Attribute<'_> {
     /// A name as the kernel has it, which need not be UTF-8: what is none is replaced (U+FFFD).
     pub fn name(&self) -> String {
-        let bytes = self.payload.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(bytes).into_owned()
+        String::from_utf8_lossy(self.before_nul()).into_owned()
+    }
+
+    fn before_nul(&self) -> &'a [u8] {
+        self.payload.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 }
 

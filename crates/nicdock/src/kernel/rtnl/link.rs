@@ -7,11 +7,9 @@ use rdma_netlink::wire::{Attributes, NLM_F_CREATE, NLM_F_EXCL, push_attribute};
 
 use super::message::{LINK_LEN, NLA_F_NESTED, link_header, with_nul};
 use super::raw::attributes;
-use super::{Rtnl, invalid};
+use super::{RTM_GETLINK, RTM_SETLINK, Rtnl, invalid};
 
 // include/uapi/linux/rtnetlink.h
-const RTM_GETLINK: u16 = 18;
-const RTM_SETLINK: u16 = 19;
 const RTM_NEWLINKPROP: u16 = 108;
 const RTM_DELLINKPROP: u16 = 109;
 

@@ -185,8 +185,8 @@ fn split(payload: &[u8], length: usize) -> io::Result<(&[u8], &[u8])> {
     payload.split_at_checked(length).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// 0 where there is none.
-fn word(bytes: &[u8], at: usize) -> u32 {
+/// A word of 32 bits; 0 where there is none.
+pub fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_ne_bytes(*word))
 }
 

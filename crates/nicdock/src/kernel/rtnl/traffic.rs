@@ -5,6 +5,7 @@ use std::io;
 use rdma_netlink::wire::{NLM_F_CREATE, NLM_F_REPLACE, push_attribute};
 
 use super::Rtnl;
+use super::message::{with_nul, word};
 use super::raw::attributes;
 
 // include/uapi/linux/rtnetlink.h
@@ -55,7 +56,7 @@ impl Rtnl {
     /// Makes one as a dump showed it. One in its place is replaced.
     pub fn add_qdisc(&mut self, ifindex: u32, qdisc: &RawQdisc) -> io::Result<()> {
         let mut body = header(ifindex, qdisc.handle, qdisc.parent);
-        push_attribute(&mut body, TCA_KIND, format!("{}\0", qdisc.kind).as_bytes());
+        push_attribute(&mut body, TCA_KIND, &with_nul(&qdisc.kind));
         if let Some(options) = &qdisc.options {
             push_attribute(&mut body, TCA_OPTIONS, options);
         }
@@ -86,8 +87,4 @@ impl Rtnl {
 
 fn header(ifindex: u32, handle: u32, parent: u32) -> Vec<u8> {
     [[0; 4], ifindex.to_ne_bytes(), handle.to_ne_bytes(), parent.to_ne_bytes(), [0; 4]].concat()
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_ne_bytes(*word))
 }

@@ -166,7 +166,7 @@ fn renamed(lab: &Lab) -> Result<(), Failed> {
 }
 
 /// While rxe1 is called rxe8.
-fn with_another_name(work: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+pub fn with_another_name(work: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let name = |from: &str, to: &str| {
         let status = Command::new("rdma").args(["dev", "set", from, "name", to]).status();
         expect(status.is_ok_and(|status| status.success()), format!("{from} cannot be called {to}"))

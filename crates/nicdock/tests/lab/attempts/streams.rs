@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 
+use super::numbers::with_another_name;
 use super::{all_is_free, try_each};
 use crate::attach::Shell;
 use crate::descriptors::{AGAIN, FOLDER};
@@ -87,18 +88,6 @@ fn folder() -> Result<(), Failed> {
     let after = opens(&descriptor);
     drop(next);
     expect(!after?, "an ordinary user opens the node while the next container has the NIC")
-}
-
-/// While rxe1 is called rxe8.
-fn with_another_name(work: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
-    let name = |from: &str, to: &str| {
-        let status = Command::new("rdma").args(["dev", "set", from, "name", to]).status();
-        expect(status.is_ok_and(|status| status.success()), format!("{from} cannot be called {to}"))
-    };
-    name("rxe1", "rxe8")?;
-    let result = work();
-    name("rxe8", "rxe1")?;
-    result
 }
 
 /// The rdma cgroup's limits go by name: another device of the container's old name is not limited, and its own is.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, on this machine and in the lab on every kernel.
 
 mod attacks;
+mod doors;
 mod failures;
 mod labs;
 mod licences;
@@ -128,6 +129,10 @@ fn lints(report: &mut Report) {
     });
     report.step("order of folders", || {
         println!("{} folders, none in a circle", order::check(&crate::workspace::root())?);
+        Ok(())
+    });
+    report.step("unsafe code", || {
+        println!("in {} files, all of them doors to the kernel", doors::check(&crate::workspace::root())?);
         Ok(())
     });
     if has_subcommand("audit") {

@@ -112,7 +112,7 @@ fn main() -> io::Result<()> {
     let [.., many, most] = shares.as_slice() else { return Ok(()) };
     println!("a function costs {:.2} times as much among 4,096 as among 512", most / many);
 
-    let live = median(|| drop(inventory::read(&nicdock_host::source::Live::new())));
+    let live = median(|| drop(inventory::read(&nicdock_host::source::Live)));
     println!("this machine: {:.3} ms", live.as_secs_f64() * 1e3);
     Ok(())
 }

@@ -20,7 +20,8 @@ mod usnic;
 use std::collections::BTreeMap;
 use std::io;
 
-use rdma_netlink::{NetnsMode, ParseError, parse_netns_mode};
+use nicdock_netlink::ParseError;
+use nicdock_netlink::rdma::{NetnsMode, parse_netns_mode};
 
 use crate::model::{Host, RdmaNetnsMode, UsnicPool};
 use crate::source::{Dump, Source};

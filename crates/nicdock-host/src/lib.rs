@@ -1,7 +1,7 @@
 //! Finds a machine's fabric NICs: [`Host`](model::Host) is a pure value, read from `/` or from a capture.
 //!
 //! ```no_run
-//! let host = nicdock_host::inventory::read(&nicdock_host::source::Live::new())?;
+//! let host = nicdock_host::inventory::read(&nicdock_host::source::Live)?;
 //! for nic in &host.nics {
 //!     println!("{} ({})", nic.name, nic.kind);
 //! }

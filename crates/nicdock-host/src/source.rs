@@ -4,9 +4,7 @@
 //! `sys/class/net/eth0/address`), so that a tree of files and links can answer as the kernel does.
 
 mod live;
-pub mod processes;
 mod recorder;
-pub mod tables;
 
 use std::io;
 

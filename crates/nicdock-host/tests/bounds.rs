@@ -7,7 +7,7 @@ use nicdock_host::capture::Capture;
 use nicdock_host::constructed::hosts;
 use nicdock_host::inventory;
 use nicdock_host::source::Entry;
-use rdma_netlink::wire::{encode, push_attribute};
+use nicdock_netlink::wire::{encode, push_attribute};
 
 fn machine() -> BTreeMap<String, Entry> {
     hosts::infiniband_8().capture().entries().clone()

@@ -107,8 +107,8 @@ fn the_same_capture_gives_the_same_bytes() {
 
 #[test]
 fn a_capture_of_this_machine_is_read_as_this_machine() {
-    let live = inventory::read(&nicdock_host::source::Live::new()).unwrap();
-    let capture = Capture::of(nicdock_host::source::Live::new()).unwrap();
+    let live = inventory::read(&nicdock_host::source::Live).unwrap();
+    let capture = Capture::of(nicdock_host::source::Live).unwrap();
     let read = inventory::read(&capture).unwrap();
     // Lifetimes and connections change between two readings.
     let names = |host: &nicdock_host::model::Host| {

@@ -57,10 +57,10 @@ fn a_value_that_is_not_understood_is_a_warning_that_names_the_file() {
 fn a_route_by_a_nexthop_object_alone_is_a_warning() {
     // struct rtmsg of an IPv4 default route in the main table, and RTA_NH_ID.
     let mut payload = vec![2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
-    rdma_netlink::wire::push_attribute(&mut payload, 30, &7u32.to_ne_bytes());
+    nicdock_netlink::wire::push_attribute(&mut payload, 30, &7u32.to_ne_bytes());
     let mut entries = entries();
     let Some(Entry::File(routes)) = entries.get_mut("netlink/routes") else { panic!() };
-    routes.extend(rdma_netlink::wire::encode(24, 2, 1, &payload));
+    routes.extend(nicdock_netlink::wire::encode(24, 2, 1, &payload));
     let host = read(entries).unwrap();
     assert_eq!(host.warnings.len(), 1);
     assert!(host.warnings[0].starts_with("1 routes name a nexthop object only"), "{}", host.warnings[0]);

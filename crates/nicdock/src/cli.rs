@@ -3,6 +3,7 @@
 mod attach;
 mod audit;
 mod capture;
+mod choices;
 mod detach;
 mod generate;
 mod give_back;
@@ -102,7 +103,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            crate::say::notice(error);
+            nicdock_core::say::notice(error);
             ExitCode::from(FAILURE)
         }
     }

@@ -13,9 +13,7 @@ type Uses = BTreeMap<String, BTreeMap<String, PathBuf>>;
 /// Fails if folders of a crate use each other in a circle; gives how many folders were looked at. A folder is what is directly in `src`: `a/` with `a.rs`.
 pub fn check(root: &Path) -> Result<usize> {
     let (mut folders, mut circles) = (0, Vec::new());
-    let mut crates: Vec<PathBuf> = entries(&root.join("crates"))?;
-    crates.push(root.join("xtask"));
-    for of in crates.iter().filter(|path| path.join("src").is_dir()) {
+    for of in &crates(root)? {
         let uses = uses(&of.join("src")).with_context(|| format!("reading {}", of.display()))?;
         folders += uses.len();
         if let Some(circle) = circle(&uses) {
@@ -27,6 +25,19 @@ pub fn check(root: &Path) -> Result<usize> {
     } else {
         bail!("folders use each other in a circle:\n{}", circles.join("\n"))
     }
+}
+
+/// The folders of all crates: those in `crates`, and in its folders.
+pub fn crates(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![root.join("xtask")];
+    for folder in entries(&root.join("crates"))? {
+        if folder.join("Cargo.toml").exists() {
+            found.push(folder);
+        } else {
+            found.extend(entries(&folder)?);
+        }
+    }
+    Ok(found)
 }
 
 fn told(uses: &Uses, circle: &[String]) -> String {
@@ -61,7 +72,8 @@ fn module(source: &Path, file: &Path) -> Option<Vec<String>> {
     (!matches!(parts[..], [ref one] if one == "main" || one == "lib")).then_some(parts)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The Rust files below a folder.
+pub fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for path in entries(folder)? {
         if path.is_dir() {
             collect(&path, files)?;
@@ -219,11 +231,13 @@ mod tests {
     /// A crate whose files have these contents.
     fn planted(files: &[(&str, &str)]) -> Result<usize> {
         let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("xtask")).unwrap();
+        fs::create_dir_all(root.path().join("xtask/src")).unwrap();
         for (name, text) in files {
-            let path = root.path().join("crates/one/src").join(name);
+            let home = root.path().join("crates/one");
+            let path = home.join("src").join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
+            fs::write(home.join("Cargo.toml"), "").unwrap();
         }
         check(root.path())
     }

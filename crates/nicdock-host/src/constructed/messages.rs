@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use rdma_netlink::abi::{attr, command, message_type};
-use rdma_netlink::wire::{encode, push_attribute};
+use nicdock_netlink::rdma::abi::{attr, command, message_type};
+use nicdock_netlink::wire::{encode, push_attribute};
 
 use super::{Link, Port, Rdma};
 

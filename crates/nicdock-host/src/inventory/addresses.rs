@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use rdma_netlink::ParseError;
-use rdma_netlink::wire::{Attribute, Attributes, Message, Messages};
+use nicdock_netlink::ParseError;
+use nicdock_netlink::wire::{Attribute, Attributes, Message, Messages};
 
 use super::ByIndex;
 use crate::model::{Address, Lifetime};

@@ -1,7 +1,7 @@
 //! Network interfaces from `RTM_NEWLINK` (rtnetlink(7), `include/uapi/linux/if_link.h`).
 
-use rdma_netlink::ParseError;
-use rdma_netlink::wire::{Attribute, Attributes, Messages};
+use nicdock_netlink::ParseError;
+use nicdock_netlink::wire::{Attribute, Attributes, Messages};
 
 use super::ByIndex;
 use crate::model::Mac;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rdma_netlink::{Port, parse_ports};
+use nicdock_netlink::rdma::{Port, parse_ports};
 
 use super::sysfs::{Sysfs, hexadecimal};
 use super::{InventoryError, malformed};

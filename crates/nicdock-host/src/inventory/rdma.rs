@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rdma_netlink::{Device, DriverId, parse_chardev, parse_devices};
+use nicdock_netlink::rdma::{Device, DriverId, parse_chardev, parse_devices};
 
 use super::pci_path;
 use super::sysfs::Sysfs;

@@ -4,11 +4,10 @@ use std::io;
 use std::path::Path;
 
 use netlink_sys::protocols::NETLINK_ROUTE;
-use rdma_netlink::wire::Connection;
-use rdma_netlink::{Request, Socket};
+use nicdock_netlink::rdma::{Request, Socket};
+use nicdock_netlink::wire::Connection;
+use nicdock_sys::{processes, tables};
 
-use super::processes;
-use super::tables::{self, Tables};
 use super::{Dump, OpenNode, OpenNodes, Source};
 
 // include/uapi/linux/rtnetlink.h
@@ -25,21 +24,8 @@ const RTMSG_LEN: usize = 12;
 const NODE_DIRECTORY: &str = "/dev/infiniband/";
 
 /// This machine, in the network namespace of the calling thread.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Live {
-    tables: Tables,
-}
-
-impl Live {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same, which need not look at every thread.
-    pub fn with_tables(tables: Tables) -> Self {
-        Self { tables }
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Live;
 
 impl Source for Live {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
@@ -77,7 +63,7 @@ impl Source for Live {
         let mut open = OpenNodes { nodes: Vec::new(), complete: true };
         for pid in processes::all()? {
             let mut nodes = BTreeSet::new();
-            for thread in self.tables.threads(pid).into_iter().flatten() {
+            for thread in tables::threads(pid).into_iter().flatten() {
                 match nodes_of(pid, thread) {
                     Ok(found) => nodes.extend(found),
                     Err(error) => open.complete &= error.kind() != io::ErrorKind::PermissionDenied,
@@ -124,12 +110,12 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_loopback_link() {
-        assert!(!Live::new().dump(Dump::Links).unwrap().is_empty());
-        assert!(Live::new().list("sys/class/net").unwrap().contains(&"lo".to_owned()));
+        assert!(!Live.dump(Dump::Links).unwrap().is_empty());
+        assert!(Live.list("sys/class/net").unwrap().contains(&"lo".to_owned()));
     }
 
     #[test]
     fn a_kernel_without_an_rdma_core_has_no_devices_and_no_error() {
-        assert!(Live::new().dump(Dump::RdmaDevices).is_ok());
+        assert!(Live.dump(Dump::RdmaDevices).is_ok());
     }
 }

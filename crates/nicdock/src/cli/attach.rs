@@ -1,16 +1,17 @@
 //! `nicdock attach`: a NIC for a container that runs.
 
 use super::Failure;
+use super::choices;
 use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
 use super::terms::NetlinkOptions;
-use crate::attach::{self, Target, TargetError, Terms};
-use crate::lease::{Lease, Ledger};
-use crate::phases::{filters, sockets, soft_roce};
-use crate::plan::{self, Facts, Grant};
-use crate::request::{Memlock, NetdevMode, Netlink, NicRequest, Profile};
-use crate::say::{answer, notice};
+use nicdock_core::attach::{self, Target, TargetError, Terms};
+use nicdock_core::lease::{Lease, Ledger};
+use nicdock_core::phases::{filters, sockets, soft_roce};
+use nicdock_core::plan::{self, Facts, Grant};
+use nicdock_core::request::{Memlock, NetdevMode, Netlink, NicRequest, Profile};
+use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
@@ -30,21 +31,13 @@ pub struct Options {
     #[arg(long, conflicts_with = "container")]
     name: Option<String>,
     /// What it is shown of /sys from then on: 'off' leaves its own
-    #[arg(long, default_value = "nic", value_parser = view)]
+    #[arg(long, default_value = "nic", value_parser = choices::view_of_an_engines())]
     view: Profile,
     /// Give it to a container whose root can then use RDMA netlink, by which the host's RDMA devices can be renamed and deleted
     #[arg(long)]
     accept_netlink: bool,
     #[command(flatten)]
     netlink: NetlinkOptions,
-}
-
-pub fn view(text: &str) -> Result<Profile, String> {
-    match text {
-        "nic" => Ok(Profile::Nic),
-        "off" => Ok(Profile::Off),
-        _ => Err("expected nic or off".to_owned()),
-    }
 }
 
 pub fn attach(options: &Options) -> Result<u8, Failure> {

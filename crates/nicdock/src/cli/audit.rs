@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
-use crate::audit::{self, Audit, AuditError, Own};
-use crate::lease::{Holder, Lease, Ledger};
-use crate::phases::cgroup;
-use crate::phases::devices::present;
-use crate::plan::Plan;
-use crate::say::{answer, answer_styled, notice};
-use crate::umask::with_callers;
 use nicdock_audit::report::{Report, junit, text};
 use nicdock_audit::weakness::Weakness;
+use nicdock_core::audit::{self, Audit, AuditError, Own};
+use nicdock_core::lease::{Holder, Lease, Ledger};
+use nicdock_core::phases::cgroup;
+use nicdock_core::phases::devices::present;
+use nicdock_core::plan::Plan;
+use nicdock_core::say::{answer, answer_styled, notice};
+use nicdock_sys::umask::with_callers;
 
 /// Seconds for which a container may stand still.
 pub const MAX_PAUSE: u64 = 60;

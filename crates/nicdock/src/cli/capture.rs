@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use nicdock_host::capture::Capture;
 
 use super::Failure;
-use crate::kernel::tables;
-use crate::say::{answer, notice};
-use crate::umask::with_callers;
+use nicdock_core::say::{answer, notice};
+use nicdock_host::source::Live;
+use nicdock_sys::umask::with_callers;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 pub fn capture(options: &Options) -> Result<u8, Failure> {
-    let mut capture = Capture::of(tables::live())?;
+    let mut capture = Capture::of(Live)?;
     if options.redact {
         capture = capture.redacted();
     }

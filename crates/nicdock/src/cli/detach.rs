@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Failure;
 use super::reconcile;
-use crate::lease::{Ledger, STATE};
-use crate::lifecycle::{self, Recovered};
-use crate::say::{answer, notice};
+use nicdock_core::lease::{Ledger, STATE};
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::{Cli, Failure};
-use crate::say::answer;
+use nicdock_core::say::answer;
 
 pub fn completion(shell: clap_complete::Shell) -> u8 {
     clap_complete::generate(shell, &mut Cli::command(), "nicdock", &mut std::io::stdout());

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::reconcile::tell;
-use crate::lease::Ledger;
-use crate::lifecycle;
+use nicdock_core::lease::Ledger;
+use nicdock_core::lifecycle;
 
 #[derive(clap::Args)]
 #[command(

@@ -8,10 +8,10 @@ use nicdock_host::inventory;
 use nicdock_host::model::Host;
 
 use super::Failure;
-use crate::kernel::tables;
-use crate::lease::{self, Lease, Ledger};
-use crate::phases::movable;
-use crate::plan::Grant;
+use nicdock_core::lease::{self, Lease, Ledger};
+use nicdock_core::phases::movable;
+use nicdock_core::plan::Grant;
+use nicdock_host::source::Live;
 
 /// What is known of a host before anything is decided.
 pub struct Known {
@@ -26,7 +26,7 @@ impl Known {
             return Ok(Self { host: inventory::read(&Capture::open(path)?)?, leases: Vec::new() });
         }
         let leases = Ledger::of_machine().read()?;
-        let mut host = inventory::read(&tables::live())?;
+        let mut host = inventory::read(&Live)?;
         movable::try_all(&mut host).map_err(|e| format!("trying which RDMA devices can be moved: {e}"))?;
         lease::show_held(&mut host, &leases);
         Ok(Self { host, leases })

@@ -1,9 +1,9 @@
 //! `nicdock leases`: who has which NIC.
 
 use super::Failure;
-use crate::lease::Ledger;
 use crate::listing;
-use crate::say::answer;
+use nicdock_core::lease::Ledger;
+use nicdock_core::say::answer;
 
 #[derive(clap::Args)]
 #[command(

@@ -9,13 +9,13 @@ use super::attach::give;
 use super::host::Known;
 use super::nics::NicOptions;
 use super::terms::{NetlinkOptions, TermOptions};
-use crate::attach::{Target, Terms};
-use crate::lease::Ledger;
-use crate::libvirt::{self, Fresh, Said, Virsh, Wish};
-use crate::lifecycle;
-use crate::plan;
-use crate::request::{Memlock, Netlink, NicRequest, Profile};
-use crate::say::{answer, notice};
+use nicdock_core::attach::{Target, Terms};
+use nicdock_core::lease::Ledger;
+use nicdock_core::lifecycle;
+use nicdock_core::plan;
+use nicdock_core::request::{Memlock, Netlink, NicRequest, Profile};
+use nicdock_core::say::{answer, notice};
+use nicdock_libvirt::{self, Fresh, Said, Virsh, Wish};
 
 #[derive(clap::Args)]
 #[command(
@@ -136,11 +136,11 @@ fn wish(terms: &TermOptions, nics: Vec<NicRequest>) -> Wish {
 impl How {
     /// One element for each selector; addresses and a name are one NIC's.
     fn wish(&self) -> Result<Wish, Failure> {
-        let request = self.nics.request_within(libvirt::LINK_TIMEOUT);
-        if request.link_timeout.is_some_and(|seconds| seconds > libvirt::LINK_TIMEOUT) {
+        let request = self.nics.request_within(nicdock_libvirt::LINK_TIMEOUT);
+        if request.link_timeout.is_some_and(|seconds| seconds > nicdock_libvirt::LINK_TIMEOUT) {
             return Err(format!(
                 "--link-timeout is at most {} in a domain of libvirt's: libvirtd answers nobody meanwhile, and virsh gives up after 30",
-                libvirt::LINK_TIMEOUT
+                nicdock_libvirt::LINK_TIMEOUT
             )
             .into());
         }
@@ -163,8 +163,8 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
         Command::Install => {
             root("install")?;
             let program = std::env::current_exe()?;
-            say(&libvirt::install(&virsh, &program)?)?;
-            if let Some(why) = libvirt::is_open_to_others(&program) {
+            say(&nicdock_libvirt::install(&virsh, &program)?)?;
+            if let Some(why) = nicdock_libvirt::is_open_to_others(&program) {
                 notice(format_args!(
                     "warning: libvirt calls {} as root from now on, and {why}: install nicdock where only root writes, and call this there",
                     program.display()
@@ -173,7 +173,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
         }
         Command::Uninstall => {
             root("uninstall")?;
-            say(&libvirt::uninstall(&virsh)?)?;
+            say(&nicdock_libvirt::uninstall(&virsh)?)?;
         }
         Command::Xml { how, name, rootfs, memory, command } => {
             answer(&fresh(how, name.as_deref(), rootfs, *memory, command)?)?;
@@ -181,15 +181,15 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
         Command::Edit { domain, how, dry_run } => {
             let wish = how.wish()?;
             let own = virsh.definition(domain)?;
-            let xml = libvirt::with(&own, &wish)?;
+            let xml = nicdock_libvirt::with(&own, &wish)?;
             define(&virsh, domain, &wish, &xml, *dry_run)?;
-            if let Ok(Said::Nics(before)) = libvirt::said(&own) {
+            if let Ok(Said::Nics(before)) = nicdock_libvirt::said(&own) {
                 notice(format_args!("instead of {}", before.wish.named()));
             }
         }
         Command::Adopt { domain, terms, dry_run } => {
             let host = Known::read(None)?.host;
-            let adopted = libvirt::adopt(&virsh.definition(domain)?, &host, wish(terms, Vec::new()))?;
+            let adopted = nicdock_libvirt::adopt(&virsh.definition(domain)?, &host, wish(terms, Vec::new()))?;
             for line in &adopted.missing {
                 notice(format_args!("by hand: {line}"));
             }
@@ -244,8 +244,8 @@ fn fresh(
     let program = Path::new(&command[0]).file_name().unwrap_or_default().to_string_lossy();
     let name = name.unwrap_or(&program);
     plan::check_name(name)?;
-    let xml = libvirt::fresh(&Fresh { name, root, memory_mib, command });
-    Ok(libvirt::with(&xml, &how.wish()?)?)
+    let xml = nicdock_libvirt::fresh(&Fresh { name, root, memory_mib, command });
+    Ok(nicdock_libvirt::with(&xml, &how.wish()?)?)
 }
 
 fn define(virsh: &Virsh, domain: &str, wish: &Wish, xml: &str, dry_run: bool) -> Result<(), Failure> {
@@ -255,7 +255,7 @@ fn define(virsh: &Virsh, domain: &str, wish: &Wish, xml: &str, dry_run: bool) ->
     }
     virsh.define(xml)?;
     answer(&format!("domain {domain} gets {} at its next start\n", wish.named()))?;
-    if !Path::new(libvirt::FOLDER).join(nicdock_gate::NAME).exists() {
+    if !Path::new(nicdock_libvirt::FOLDER).join(nicdock_gate::NAME).exists() {
         notice("warning: it will not start before nicdock libvirt install");
     }
     Ok(())
@@ -263,7 +263,7 @@ fn define(virsh: &Virsh, domain: &str, wish: &Wish, xml: &str, dry_run: bool) ->
 
 fn first_process(virsh: &Virsh, domain: &str) -> Result<(u32, String), Failure> {
     let (controller, name) = virsh.controller(domain)?;
-    let pid = libvirt::first_process(controller);
+    let pid = nicdock_libvirt::first_process(controller);
     Ok((
         pid.ok_or_else(|| {
             format!("domain {domain}: its container is being made, or ends; try again in a moment")

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::Failure;
 use super::host::Known;
 use super::reconcile::give_back_stale;
-use crate::lease::{self, Lease, Ledger};
 use crate::listing::{self, Held, Holder, Holders};
-use crate::say::answer;
+use nicdock_core::lease::{self, Lease, Ledger};
+use nicdock_core::say::answer;
 
 #[derive(clap::Args)]
 pub struct Options {

@@ -9,14 +9,14 @@ use super::host::Known;
 use super::nics::NicOptions;
 use super::reconcile;
 use super::terms::{NetlinkOptions, TermOptions};
-use crate::attach::{Target, Terms};
-use crate::lease::Ledger;
-use crate::lifecycle::{self, Recovered};
-use crate::lxc::{Container, Fragment, LxcError, merge, policy, quote};
-use crate::phases::filters;
-use crate::plan;
-use crate::request::{Memlock, Netlink, Profile};
-use crate::say::{answer, notice};
+use nicdock_core::attach::{Target, Terms};
+use nicdock_core::lease::Ledger;
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::phases::filters;
+use nicdock_core::plan;
+use nicdock_core::request::{Memlock, Netlink, Profile};
+use nicdock_core::say::{answer, notice};
+use nicdock_lxc::{Container, Fragment, LxcError, merge, policy, quote};
 
 #[derive(clap::Args)]
 #[command(

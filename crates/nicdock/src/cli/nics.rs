@@ -1,6 +1,7 @@
 //! The options that say which NICs are given, and how: to a container that is started, and to one that runs.
 
-use crate::request::{AddressWithPrefix, LINK_TIMEOUT, NetdevMode, NicRequest, Selector};
+use super::choices;
+use nicdock_core::request::{AddressWithPrefix, LINK_TIMEOUT, NetdevMode, NicRequest, Selector};
 
 #[derive(clap::Args)]
 pub struct NicOptions {
@@ -14,7 +15,7 @@ pub struct NicOptions {
     #[arg(long = "as", value_name = "NAME")]
     netdev_name: Option<String>,
     /// What becomes of the netdev
-    #[arg(long, default_value = "move")]
+    #[arg(long, default_value = "move", value_parser = choices::netdev())]
     netdev: NetdevMode,
     /// Take a NIC although the host uses it
     #[arg(long)]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::host::Known;
 use super::request::RequestOptions;
-use crate::launch::{self, Opened};
-use crate::phases::{sockets, soft_roce};
-use crate::plan::{self, Facts, Plan};
-use crate::request::{NetdevMode, Request, Root};
-use crate::say::answer;
+use nicdock_core::phases::{sockets, soft_roce};
+use nicdock_core::plan::{self, Facts, Plan};
+use nicdock_core::request::{NetdevMode, Request, Root};
+use nicdock_core::say::answer;
+use nicdock_run::{self, Opened};
 
 #[derive(clap::Args)]
 #[command(
@@ -50,7 +50,7 @@ impl Ready {
         let elsewhere = is_captured && !matches!(request.root, Root::Bundle(_));
         let (opened, mut notes) = if elsewhere { Default::default() } else { Opened::of(&mut request)? };
         if !is_captured {
-            notes.extend(launch::hidden_program(&request));
+            notes.extend(nicdock_run::hidden_program(&request));
         }
         Ok(Self { request, opened, notes })
     }

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::probe::{self, Memory, Process};
-use crate::say::{answer, notice};
+use nicdock_core::say::{answer, notice};
 
 /// Some device is not usable, or there is none.
 const NOT_USABLE: u8 = 1;

@@ -1,10 +1,10 @@
 //! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
 use super::Failure;
-use crate::lease::Ledger;
-use crate::lifecycle::{self, Recovered};
-use crate::phases::stale;
-use crate::say::{answer, notice};
+use nicdock_core::lease::Ledger;
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::phases::stale;
+use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(

@@ -1,12 +1,13 @@
 //! The options that `run` and `plan` share.
 
+use super::choices;
 use std::path::PathBuf;
 
 use super::nics::NicOptions;
 use super::terms::NetlinkOptions;
-use crate::audit;
-use crate::request::limits::{self, Limits, Processes, Size};
-use crate::request::{Family, Memlock, Profile, RdmaLimits, Request, Root, User, Volume};
+use nicdock_core::audit;
+use nicdock_core::request::limits::{self, Limits, Processes, Size};
+use nicdock_core::request::{Family, Memlock, Profile, RdmaLimits, Request, Root, User, Volume};
 
 #[derive(clap::Args)]
 pub struct RequestOptions {
@@ -50,7 +51,7 @@ pub struct RequestOptions {
     #[arg(long)]
     weaken: bool,
     /// How much of the host's /sys is shown
-    #[arg(long, value_name = "PROFILE", default_value = "nic")]
+    #[arg(long, value_name = "PROFILE", default_value = "nic", value_parser = choices::view())]
     view: Profile,
     /// Also show config, rom and resource* of the NIC's PCI function, read-only
     #[arg(long)]

@@ -7,11 +7,11 @@ use super::Failure;
 use super::plan::Ready;
 use super::request::RequestOptions;
 use super::{plan, reconcile};
-use crate::audit::Audit;
-use crate::launch::{self, Timings};
-use crate::lease::{Ledger, Lock};
-use crate::plan::{Plan, PlanError, SelectError};
-use crate::say::{answer, notice};
+use nicdock_core::audit::Audit;
+use nicdock_core::lease::{Ledger, Lock};
+use nicdock_core::plan::{Plan, PlanError, SelectError};
+use nicdock_core::say::{answer, notice};
+use nicdock_run::{self, Timings};
 
 #[derive(clap::Args)]
 #[command(
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     for weakness in &plan.weaknesses {
         notice(format_args!("warning: {weakness}"));
     }
-    let status = launch::run(&plan, ready.opened, &ledger, lock, audit, &mut timings)?;
+    let status = nicdock_run::run(&plan, ready.opened, &ledger, lock, audit, &mut timings)?;
     if options.timings {
         for (phase, milliseconds) in &timings.marks {
             notice(format_args!("{phase:>16} {milliseconds:8.1} ms"));

@@ -1,7 +1,7 @@
 //! On which terms a container has its NICs that an engine starts: options.
 
-use super::attach::view;
-use crate::request::{Memlock, Netlink, Profile};
+use super::choices;
+use nicdock_core::request::{Memlock, Netlink, Profile};
 
 #[derive(clap::Args)]
 pub struct TermOptions {
@@ -9,7 +9,7 @@ pub struct TermOptions {
     #[arg(long, default_value = "unlimited", value_name = "SIZE")]
     pub memlock: Memlock,
     /// What it is shown of /sys: 'nic' its NICs only, 'off' what its engine shows
-    #[arg(long, default_value = "nic", value_parser = view)]
+    #[arg(long, default_value = "nic", value_parser = choices::view_of_an_engines())]
     pub view: Profile,
     /// Leave capabilities and mounts to the container's own configuration, as a whole system with its own init needs; what they open is told
     #[arg(long)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::columns::columns;
-use crate::lease::{Draining, Holder, Lease, LeaseError, State, Step};
+use nicdock_core::lease::{Draining, Holder, Lease, LeaseError, State, Step};
 
 const HEADING: [&str; 6] = ["NIC", "PCI", "STATE", "CONTAINER", "USER", "LAST STEP"];
 

@@ -11,8 +11,8 @@ use super::meaning::{Circumstances, meaning};
 use super::record::Record;
 use super::report::{DeviceReport, Step};
 use super::surroundings::{self, Folder, Netdev, Node, Process};
-use crate::kernel::uverbs::{ProtectionDomain, Uverbs};
-use crate::usnic::{LIBFABRIC_MEMLOCK, memory_registration_is_broken};
+use nicdock_core::usnic::{LIBFABRIC_MEMLOCK, memory_registration_is_broken};
+use nicdock_sys::uverbs::{ProtectionDomain, Uverbs};
 
 /// Whether memory is registered on a usNIC whose driver is expected to crash at that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl Run<'_> {
             return self.record.needs(Step::CreateQp, missing);
         };
         let made = uverbs.create_usnic_qp(pd, send, receive, socket.as_fd());
-        let text = |qp: crate::kernel::uverbs::abi::UsnicQueuePair| {
+        let text = |qp: nicdock_sys::uverbs::abi::UsnicQueuePair| {
             format!("queue pair {} on VF {}", qp.number, qp.vf)
         };
         self.result(Step::CreateQp, made.map(|qp| ((), text(qp))));

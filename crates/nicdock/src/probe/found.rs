@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::uverbs::DeviceNumber;
+use nicdock_sys::uverbs::DeviceNumber;
 
 const VERBS: &str = "/sys/class/infiniband_verbs";
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::found::Target;
 use super::gid;
 use super::surroundings::{Netdev, Node, Process};
-use crate::kernel::uverbs::abi::PortAttributes;
-use crate::usnic::{LIBFABRIC_MEMLOCK, address_in_gid};
+use nicdock_core::usnic::{LIBFABRIC_MEMLOCK, address_in_gid};
+use nicdock_sys::uverbs::abi::PortAttributes;
 
 /// What was found, or why it is not as it must be and what to do next.
 pub type Verdict = Result<String, String>;
@@ -52,7 +52,7 @@ pub fn ports(ports: &[(u8, PortAttributes)], usnic: bool) -> Verdict {
 }
 
 fn port_text(number: u8, port: PortAttributes) -> String {
-    let state = rdma_netlink::port_state_name(port.state).unwrap_or("in no known state");
+    let state = nicdock_netlink::rdma::port_state_name(port.state).unwrap_or("in no known state");
     let mtu = match port.active_mtu {
         mtu @ 1..=5 => format!(", MTU {}", 128_u32 << mtu),
         _ => String::new(),

@@ -11,8 +11,8 @@ use rustix::thread::CapabilitySet;
 
 use super::found::Target;
 use super::gid;
-use crate::kernel::rtnl::Rtnl;
-use crate::kernel::uverbs::DeviceNumber;
+use nicdock_netlink::rtnl::Rtnl;
+use nicdock_sys::uverbs::DeviceNumber;
 
 /// GID tables have up to 1,024 entries, of which only the first few are ever of interest.
 const GIDS_READ: u32 = 64;

@@ -101,7 +101,7 @@ fn of_the_schema(xml: &str) -> Result<(), Failed> {
     let (begin, end) = ("<nicdock:nics", "</nicdock:nics>");
     let from = xml.find(begin).ok_or("no nicdock:nics")?;
     let to = xml.find(end).ok_or("no end of nicdock:nics")? + end.len();
-    std::fs::write("/tmp/nics.rng", include_str!("../../src/libvirt/nics.rng"))?;
+    std::fs::write("/tmp/nics.rng", include_str!("../../../engines/libvirt/src/nics.rng"))?;
     for (text, valid) in [(xml[from..to].to_owned(), true), (xml[from..to].replace("select", "which"), false)]
     {
         std::fs::write("/tmp/nics.xml", text)?;

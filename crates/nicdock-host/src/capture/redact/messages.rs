@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use rdma_netlink::ParseError;
-use rdma_netlink::abi::{attr, message_type};
-use rdma_netlink::wire::{Attribute, Attributes, Message, Messages, encode, push_attribute};
+use nicdock_netlink::ParseError;
+use nicdock_netlink::rdma::abi::{attr, message_type};
+use nicdock_netlink::wire::{Attribute, Attributes, Message, Messages, encode, push_attribute};
 
 use super::addresses::Replacements;
 use super::names::Names;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rdma_netlink::parse_devices;
+use nicdock_netlink::rdma::parse_devices;
 
 use super::Capture;
 use super::addresses::{Replacements, digits, guid_from_text};

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::super::attach::{choose, give, open_sockets, still_open};
 use super::super::host::Known;
 use super::super::{FAILURE, Failure, reconcile};
-use crate::attach::Target;
-use crate::lease::{LeaseError, Ledger, State};
-use crate::libvirt::{self, Domain, Gate, Said, Wish};
-use crate::lifecycle::{self, Recovered};
-use crate::plan;
-use crate::say::notice;
+use nicdock_core::attach::Target;
+use nicdock_core::lease::{LeaseError, Ledger, State};
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::plan;
+use nicdock_core::say::notice;
+use nicdock_libvirt::{self, Domain, Gate, Said, Wish};
 
 /// libvirt has killed a container whose end it tells; the kernel may still be at it.
 const END: Duration = Duration::from_secs(10);
@@ -25,13 +25,13 @@ pub fn called(name: &str, operation: &str) -> Result<u8, Failure> {
     std::io::stdin()
         .read_to_string(&mut xml)
         .map_err(|error| format!("domain {name}: reading its XML: {error}"))?;
-    let said = libvirt::said(&xml);
+    let said = nicdock_libvirt::said(&xml);
     if matches!(operation, "stopped" | "release") {
         // Its metadata may have been changed while it ran; nobody waits for what may be another engine's container.
         return ended(name, if matches!(said, Ok(Said::Nics(_))) { END } else { Duration::ZERO });
     }
     match (operation, said.map_err(|error| format!("domain {name}: {error}"))?) {
-        (_, Said::Proof(word)) => return Err(libvirt::proof(&word).into()),
+        (_, Said::Proof(word)) => return Err(nicdock_libvirt::proof(&word).into()),
         ("prepare", Said::Nics(domain)) => possible(&domain)?,
         ("started", Said::Nics(domain)) => started(&domain)?,
         _ => {}
@@ -63,7 +63,7 @@ fn possible(domain: &Domain) -> Result<(), Failure> {
         )
         .into());
     }
-    libvirt::look_at_root(&domain.name, domain.root.as_deref(), domain.root_user)?;
+    nicdock_libvirt::look_at_root(&domain.name, domain.root.as_deref(), domain.root_user)?;
     let ledger = Ledger::of_machine();
     reconcile::give_back_stale(&ledger)?;
     let known = Known::read(None)?;

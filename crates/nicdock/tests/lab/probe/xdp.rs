@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use rdma_netlink::wire::{encode, push_attribute};
+use nicdock_netlink::wire::{encode, push_attribute};
 
 // include/uapi/linux/bpf.h
 const BPF_PROG_LOAD: u32 = 5;

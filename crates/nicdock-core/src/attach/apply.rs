@@ -1,0 +1,286 @@
+//! Gives NICs to a container that runs, each step noted before it is done.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use nicdock_audit::weakness::Weakness;
+
+use super::Target;
+use super::openings::{of_limits, of_status};
+use crate::lease::{ATTACH, DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
+use crate::lifecycle::{LaunchError, Siblings, finish, turn};
+use crate::phases::devices::given_nodes;
+use crate::phases::show::{Showing, show};
+use crate::phases::{
+    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
+};
+use crate::plan::{Grant, of_gids, of_netlink, of_view};
+use crate::request::{Memlock, Netlink, Profile};
+use nicdock_netlink::rtnl::Rtnl;
+use nicdock_sys::netns;
+use nicdock_sys::signals::Signals;
+
+/// How they are given.
+#[derive(Clone)]
+pub struct Terms {
+    /// What the container is shown of /sys.
+    pub view: Profile,
+    /// Take a container whose root can use RDMA netlink.
+    pub accept_netlink: bool,
+    /// Protocols of netlink that it may use although they show more than its own.
+    pub netlink: Vec<Netlink>,
+    /// What it may lock of memory, as far as its engine was told.
+    pub memlock: Memlock,
+    /// Its engine waits for nicdock before it starts the container's program: what the first process may not do now, nothing in it ever may.
+    pub starts: bool,
+    /// Cover what is not to be seen in /proc; only for one that [`Terms::starts`].
+    pub cover_proc: bool,
+}
+
+impl Terms {
+    /// For a container whose engine waits for nicdock. With `keep_privileges` capabilities and mounts are its own affair.
+    pub fn of_start(
+        view: Profile,
+        accept_netlink: bool,
+        keep_privileges: bool,
+        netlink: Vec<Netlink>,
+        memlock: Memlock,
+    ) -> Self {
+        Self { view, accept_netlink, netlink, memlock, starts: true, cover_proc: !keep_privileges }
+    }
+}
+
+/// Gives them, all or none. `lock` was taken before the grants were planned. Gives what is left open, in sentences.
+pub fn attach(
+    target: &Target,
+    grants: &[Grant],
+    terms: &Terms,
+    ledger: &Ledger,
+    lock: Lock,
+) -> Result<Vec<String>, LaunchError> {
+    let (refuses, accepted) = netlink(target, terms)?;
+    free_names(target, grants)?;
+    network::check_identities(grants)?;
+    own_name(target, ledger)?;
+    let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
+    let mut grants = grants.to_vec();
+    let mut warnings = remember::remember(&mut grants)?;
+    let grants = &grants[..];
+    let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
+    weaknesses.extend(openings(target, terms.starts));
+    weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
+    weaknesses.extend(grants.iter().filter_map(of_gids));
+    let token = ledger.take(&lock, &target.name, ATTACH, grants, &weaknesses)?;
+    drop(lock);
+    let journal = Journal { ledger, token: &token, grants };
+    let done = steps(target, grants, terms, refuses, journal, &signals);
+    let Err(error) = done else {
+        warnings.extend(weaknesses.iter().map(Weakness::to_string));
+        warnings.extend(memlock(target, terms.memlock));
+        return Ok(warnings);
+    };
+    let leases = {
+        let lock = ledger.lock()?;
+        ledger.leave(&lock, &token)?
+    };
+    // Each, whatever becomes of the others.
+    let mut first = None;
+    for lease in &leases {
+        if let Err(error) = finish(journal, lease, Some(&target.network)) {
+            first.get_or_insert(error);
+        }
+    }
+    match first {
+        None => Err(error),
+        Some(undo) => Err(LaunchError::Twice { run: Box::new(error), undo: Box::new(undo) }),
+    }
+}
+
+fn steps(
+    target: &Target,
+    grants: &[Grant],
+    Terms { view, cover_proc, starts, netlink, .. }: &Terms,
+    refuses: bool,
+    journal: Journal<'_>,
+    signals: &Signals,
+) -> Result<(), LaunchError> {
+    let pid = target.process.pid;
+    let generation = journal.token.generation;
+    let goes_on = || match signals.next_that_ends() {
+        Ok(None) => Ok(()),
+        Ok(Some(signal)) => Err(LaunchError::Signal(signal)),
+        Err(error) => Err(LaunchError::Inside(error.to_string())),
+    };
+    // Before anything of the NIC can be reached.
+    if let Some(group) = target.whole.unified().filter(|_| refuses) {
+        refuse::refuse(group, &format!("{generation}-sockets"), netlink, journal)?;
+    }
+    aside(&[target.network.as_fd()], goes_on, || {
+        let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+        let home = netns::current().doing(|| "opening the host's network namespace".into())?;
+        netns::enter(&target.network)
+            .doing(|| format!("entering the network namespace of {}", target.name))?;
+        // In one that runs it is its own affair.
+        if *starts {
+            network::set_loopback_up()?;
+        }
+        network::fill(&mut host, &home, &target.network, grants, journal)
+    })?;
+    goes_on()?;
+    limits(target, grants, journal)?;
+    nodes(target, journal)?;
+    goes_on()?;
+    {
+        let _turn = turn()?;
+        let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
+        siblings.grants.extend_from_slice(grants);
+        let freezer = freeze::file(&target.whole)?;
+        let (process, mounts) = (target.process, target.mounts);
+        journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view: *view })?;
+        show(&Showing { process, grants: &siblings.grants, view: *view, freezer, cover_proc: *cover_proc })?;
+    }
+    goes_on()?;
+    stale::check(journal)?;
+    if fs::metadata(format!("/proc/{pid}/ns/mnt")).map_or(0, |of| std::os::unix::fs::MetadataExt::ino(&of))
+        != target.mounts
+    {
+        return Err(LaunchError::Inside(format!("process {pid} has changed its mount namespace meanwhile")));
+    }
+    let made = journal.ledger.holder_of(journal.token)?;
+    Ok(journal.ledger.hand_over(journal.token, &target.holder(&made))?)
+}
+
+/// What the device cgroup refuses until now is allowed; that it can be opened then is tried.
+///
+/// Trying goes into the container's control group, which a container can freeze: so it is done without the ledger's lock.
+fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
+    let pid = target.process.pid;
+    // A rule that is for another device by now does not count.
+    stale::look(journal.ledger)?;
+    let mut open = Vec::new();
+    for node in given_nodes(journal.grants)? {
+        if allow::can_open(&target.cgroup, pid, &node)? {
+            open.push(node);
+        }
+    }
+    let given = stale::give(journal, target.process, |nodes, begin| {
+        let refused: Vec<DeviceNode> = nodes.iter().filter(|node| !open.contains(node)).cloned().collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let pins = format!("{}-devices", journal.token.generation);
+        // On version 1 what is allowed does not hold for the groups below (`devcgroup_update_access()`, security/device_cgroup.c).
+        let group = if target.cgroup.devices().is_some() { &target.cgroup } else { &target.whole };
+        allow::allow(group, &refused, &pins, begin)
+    })?;
+    for node in &given {
+        if !allow::can_open(&target.cgroup, pid, node)? {
+            let error = std::io::Error::from_raw_os_error(libc::EPERM);
+            return Err(PhaseError::new(
+                format!("opening {} ({}:{}) as container {} would", node.name, node.major, node.minor, target.name),
+                error,
+            )
+            .with_advice(
+                "a cgroup above its own refuses the device: allow it there (systemctl set-property … DeviceAllow=, or the engine's --device)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A container of nicdock's own may have nothing of other NICs' devices, and of this one from now on.
+fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(), PhaseError> {
+    let Some(own) = &target.own else { return Ok(()) };
+    for rdma in grants.iter().flat_map(|grant| &grant.rdma) {
+        let device = &rdma.device.name;
+        if let Some((group, before)) = rdma_limits::limited(&own.container, device) {
+            journal.begin(&Step::Limit { group: group.clone(), before })?;
+            rdma_limits::free(&group, device)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is to refuse RDMA netlink; an error where nothing can, unless that is accepted.
+fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Option<Weakness>), LaunchError> {
+    // Its seccomp does, since its start.
+    if target.own.is_some() {
+        return Ok((false, None));
+    }
+    let own = crate::phases::cgroup::Cgroup::of_process(std::process::id())?;
+    let alone = |group: &std::path::Path| !own.unified().is_some_and(|own| own.starts_with(group));
+    if sockets::are_hooked() && target.whole.unified().is_some_and(alone) {
+        return Ok((true, None));
+    }
+    let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \
+                 the host's hotplug events";
+    let name = &target.name;
+    let (which, why) = if terms.starts {
+        let pid = target.process.pid;
+        let reading = || format!("reading the seccomp filters of process {pid}");
+        let Some(way) = filters::lets_through(pid, &terms.netlink).doing(reading)? else {
+            return Ok((false, None));
+        };
+        (
+            format!("the seccomp profile of container {name} lets {way}"),
+            "give it one that refuses them".to_owned(),
+        )
+    } else {
+        (
+            format!("container {name} was not made by nicdock"),
+            "seccomp cannot be added to processes that run".to_owned(),
+        )
+    };
+    if terms.accept_netlink {
+        return Ok((false, Some(Weakness::new("netlink.rdma", opens))));
+    }
+    Err(LaunchError::Kept(format!(
+        "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
+         --accept-netlink gives it the NIC all the same"
+    )))
+}
+
+/// What a container that nicdock has not made leaves open. `alone`: nothing but its first process is in it yet.
+pub fn openings(target: &Target, alone: bool) -> Vec<Weakness> {
+    if target.own.is_some() {
+        return Vec::new();
+    }
+    let pid = target.process.pid;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
+    of_status(&status, user("self") != user(&pid.to_string()), alone)
+}
+
+/// What of its limit for locked memory is not as its engine was told, in a sentence.
+pub fn memlock(target: &Target, wanted: Memlock) -> Option<String> {
+    if target.own.is_some() {
+        return None;
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", target.process.pid)).unwrap_or_default();
+    of_limits(&limits, wanted)
+}
+
+/// A name is a container's alone.
+fn own_name(target: &Target, ledger: &Ledger) -> Result<(), LaunchError> {
+    let leases = ledger.read()?;
+    let holders = leases.iter().filter_map(|lease| lease.holder(&target.name));
+    let others = |holder: &Holder| target.own.is_none() && holder.supervisor != target.process;
+    match holders.into_iter().find(|holder| others(holder)) {
+        Some(_) => Err(LeaseError::Name(target.name.clone()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Two interfaces of one name cannot be, and the container's own must stay.
+fn free_names(target: &Target, grants: &[Grant]) -> Result<(), LaunchError> {
+    let links = netns::within(&target.network, || Rtnl::open()?.links());
+    let links = links.doing(|| format!("listing the interfaces of container {}", target.name))?;
+    let mut names = grants.iter().flat_map(|grant| &grant.netdevs).map(|given| &given.name);
+    match names.find(|name| links.iter().any(|link| link.name == **name)) {
+        None => Ok(()),
+        Some(name) => Err(LaunchError::Kept(format!(
+            "container {} has an interface {name} already: give the NIC's another name there with --as",
+            target.name
+        ))),
+    }
+}

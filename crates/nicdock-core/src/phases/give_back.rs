@@ -1,0 +1,255 @@
+//! Gives a NIC back to the host as it was, wherever it is now.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nicdock_host::model::Netdev;
+
+use super::away::Away;
+use super::gone::{gone, is_nowhere, netdev_folders};
+use super::network::set_mtu_and_mac;
+use super::soft_rdma::Wanted;
+use super::{Doing, Patience, PhaseError, draining, rdma_move, soft_rdma};
+use crate::lease::DeviceNode;
+use crate::lease::{Journal, Lease, Step};
+use crate::plan::{Grant, NetdevGrant, SoftRdma};
+use crate::settings::Left;
+use nicdock_netlink::rtnl::{Link, Rtnl};
+use nicdock_sys::netns;
+
+/// How long the kernel may take to remove a NIC that was pulled while a program used it.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// Brings back every part of the NIC that was taken; gives what is not as it was, or that the NIC was unplugged.
+///
+/// `namespace` is the container's, where a descriptor of it is at hand. Without it the container is dead and the kernel puts the
+/// NIC into the host's namespace by itself, unless somebody else keeps that namespace: then it is looked for. An error means
+/// that the NIC, or a part of it, is not back; it is [`PhaseError::is_kept_away`] if that may come by itself.
+pub fn give_back(
+    lease: &Lease,
+    namespace: Option<&OwnedFd>,
+    journal: Journal<'_>,
+) -> Result<Left, PhaseError> {
+    let grant = &lease.grant;
+    if let Some(why) = gone(grant) {
+        return Ok(Left::note_of(why));
+    }
+    let result = bring_back(lease, namespace, journal);
+    // A NIC that vanishes while it is moved gives any error: whether it did shows when the kernel is done.
+    let begin = Instant::now();
+    while result.as_ref().is_err_and(is_being_removed) && gone(grant).is_none() && begin.elapsed() < REMOVAL {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    gone(grant).map_or(result, |why| Ok(Left::note_of(why)))
+}
+
+/// The errors that an interface gives while, and after, its driver takes it away.
+fn is_being_removed(error: &PhaseError) -> bool {
+    error.error.kind() == io::ErrorKind::NotFound
+        || matches!(error.error.raw_os_error(), Some(libc::EBUSY | libc::ENODEV))
+}
+
+fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) -> Result<Left, PhaseError> {
+    let grant = &lease.grant;
+    let patience = if lease.stuck.is_some() { Patience::Again } else { Patience::First };
+    let made_once = lease.journal.iter().any(|step| matches!(step, Step::RemakeRdma { .. }));
+    if patience == Patience::Again && made_once && is_here(grant) {
+        // The rest was as before by then; as long as only this is lacking, it is left alone.
+        match remake(lease, &|soft| Some(soft.netdev.clone()), patience, journal) {
+            Err(error) if error.is_kept_away() => return Err(error),
+            _ => {}
+        }
+    }
+    let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
+    let mut left = Left::default();
+    let mut names = BTreeMap::new();
+    let mut missing = Vec::new();
+    for given in &grant.netdevs {
+        let name = &given.host.name;
+        let Some(taken_to) = lease.namespace_of(name) else { continue };
+        if let Some(handle) = namespace {
+            journal.try_begin(&Step::FetchNetdev { netdev: name.clone() });
+            fetch(handle, given)?;
+        }
+        let away = Away::in_namespace(taken_to, patience, namespace.is_none());
+        let Some(link) = wait_for(&mut host, grant, given, away, journal)? else {
+            if gone(grant).is_some() {
+                return Ok(left);
+            }
+            left.notes.extend(is_nowhere(grant, given));
+            missing.push(name);
+            continue;
+        };
+        journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
+        let (now, what_is_left) = restore(&mut host, given, &link)?;
+        left.extend(what_is_left);
+        names.insert(name.clone(), now);
+    }
+    for rdma in grant.rdma.iter().filter(|rdma| rdma.moves) {
+        let name = &rdma.device.name;
+        let Some(taken_to) = lease.namespace_of(name) else { continue };
+        journal.try_begin(&Step::FetchRdma { device: name.clone() });
+        rdma_move::bring_back(rdma, namespace, Away::in_namespace(taken_to, patience, namespace.is_none()))?;
+    }
+    if names.is_empty() {
+        return Ok(left);
+    }
+    let name_now = |soft: &SoftRdma| {
+        let is_missing = missing.contains(&&soft.netdev);
+        (!is_missing).then(|| names.get(&soft.netdev).unwrap_or(&soft.netdev).clone())
+    };
+    remake(lease, &name_now, patience, journal)?;
+    Ok(left)
+}
+
+/// Makes the soft RDMA devices anew that went with their netdev, on the netdev that has the name which `netdev` gives; not
+/// those whose netdev is nowhere.
+fn remake(
+    lease: &Lease,
+    netdev: &dyn Fn(&SoftRdma) -> Option<String>,
+    patience: Patience,
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    for (rdma, soft) in lease.grant.rdma.iter().filter_map(|r| Some((r, r.remake.as_ref()?))) {
+        let Some(netdev) = netdev(soft) else { continue };
+        let name = &rdma.device.name;
+        journal.try_begin(&Step::RemakeRdma { device: name.clone() });
+        let wanted = Wanted { kind: &soft.kind, name, netdev: &netdev };
+        let given = lease.journal.iter().flat_map(|step| match step {
+            Step::Give { nodes, .. } => &nodes[..],
+            _ => &[],
+        });
+        let nodes: Vec<DeviceNode> = given.filter(|node| node.device == *name).cloned().collect();
+        soft_rdma::make(&wanted, journal.ledger, patience, || draining::holders(&nodes))?;
+    }
+    Ok(())
+}
+
+/// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
+/// one that nobody has.
+fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<(), PhaseError> {
+    let home = netns::current().doing(|| "opening the host's namespace".into())?;
+    let mut inside = netns::within(namespace, Rtnl::open)
+        .doing(|| "opening rtnetlink in the container's namespace".into())?;
+    let links = inside.links().doing(|| "listing the container's interfaces".into())?;
+    let Some(link) = links.iter().find(|link| !link.is_virtual && is_same(link, &given.host)) else {
+        return Ok(());
+    };
+    let name = &given.host.name;
+    if let Some(settings) = &given.settings {
+        settings
+            .before_move(&mut inside, link.ifindex)
+            .doing(|| format!("taking further names from {}", link.name))?;
+    }
+    match inside.move_link(link.ifindex, name, &home) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            inside.move_link(link.ifindex, &format!("nicdock{}", link.ifindex), &home)
+        }
+        result => result,
+    }
+    .doing(|| format!("moving {} back as {name}", link.name))
+}
+
+/// A netdev is remembered by the address burnt into it; one without is known by the address in use.
+fn is_same(link: &Link, planned: &Netdev) -> bool {
+    match (&link.permanent_mac, &planned.permanent_mac) {
+        (Some(mac), Some(wanted)) => *mac == wanted.0,
+        _ => planned.mac.as_ref().is_some_and(|mac| mac.0 == link.mac),
+    }
+}
+
+/// Finds the netdev in the host's namespace by its place on the bus, once the kernel has put it there, or nicdock, by a handle of who keeps
+/// the container's. `None` if it is in no namespace.
+fn wait_for(
+    host: &mut Rtnl,
+    grant: &Grant,
+    given: &NetdevGrant,
+    mut away: Away,
+    journal: Journal<'_>,
+) -> Result<Option<Link>, PhaseError> {
+    let planned = &given.host;
+    loop {
+        let names = names_on_bus(grant, given);
+        let links = host.links().doing(|| "listing the host's interfaces".into())?;
+        let mut here: Vec<Link> = links.into_iter().filter(|l| names.contains(&l.name)).collect();
+        if here.len() > 1 {
+            here.retain(|link| is_same(link, planned));
+        }
+        if let Some(link) = here.pop() {
+            return Ok(Some(link));
+        }
+        if gone(grant).is_some() {
+            return Ok(None);
+        }
+        match away.wait(&planned.name) {
+            Ok(Some(handle)) => {
+                journal.try_begin(&Step::FetchNetdev { netdev: planned.name.clone() });
+                fetch(&handle, given)?;
+            }
+            Ok(None) => {}
+            Err(_) if is_nowhere(grant, given).is_some() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether every netdev is in the host's namespace, by its place on the bus and its name.
+fn is_here(grant: &Grant) -> bool {
+    grant.netdevs.iter().all(|given| names_on_bus(grant, given).contains(&given.host.name))
+}
+
+/// The names of the netdevs of the device that the planned one was of.
+fn names_on_bus(grant: &Grant, given: &NetdevGrant) -> Vec<String> {
+    let listed = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = netdev_folders(grant, given).into_iter().flat_map(listed);
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Makes the netdev as it was; gives what it is called now, and what could not be put back.
+fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(String, Left), PhaseError> {
+    let planned = &given.host;
+    let index = link.ifindex;
+    let mut left = Left::default();
+    let mut name = planned.name.clone();
+    if link.name != name {
+        host.set_up(index, false).doing(|| format!("setting {} down", link.name))?;
+        match host.rename(index, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                left.notes.push(format!(
+                    "warning: {name} is back as {}: another interface is called {name} by now; rename it with ip link set",
+                    link.name
+                ));
+                name.clone_from(&link.name);
+            }
+            result => result.doing(|| format!("renaming {} to {name}", link.name))?,
+        }
+    }
+    if let Some(settings) = &given.settings {
+        left.extend(settings.restore_device(host, index, &name));
+    }
+    set_mtu_and_mac(host, link, planned, &name)?;
+    if let Some(settings) = &given.settings {
+        settings.restore_rules(&name);
+    }
+    if planned.up {
+        host.set_up(index, true).doing(|| format!("setting {name} up"))?;
+    }
+    for address in &planned.addresses {
+        if let Err(error) = host.restore_address(&address.raw, index, &name, false) {
+            left.notes.push(format!("warning: {name} is back without its address {address}: {error}"));
+        }
+    }
+    for route in planned.own_routes() {
+        if let Err(error) = host.restore_route(&route.raw, planned.ifindex, index) {
+            left.notes.push(format!("warning: {name} is back without its {route}: {error}"));
+        }
+    }
+    if let Some(settings) = &given.settings {
+        left.extend(settings.restore_rest(host, index, &name, planned)?);
+    }
+    Ok((name, left))
+}

@@ -1,0 +1,139 @@
+//! Moves the netdevs into the container's network namespace and configures them there.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::soft_rdma::Wanted;
+use super::{Doing, Patience, PhaseError, draining, link, rdma_move, soft_rdma, stale};
+use nicdock_host::model::Netdev;
+
+use crate::lease::{Journal, Step};
+use crate::plan::{Grant, NetdevGrant, RdmaGrant};
+use nicdock_netlink::rtnl::{Link, Rtnl};
+use nicdock_sys::netns;
+
+/// Fills the caller's namespace, `here`, from the host's, `home`, which `host` speaks to, and waits for the links.
+pub fn fill(
+    host: &mut Rtnl,
+    home: &OwnedFd,
+    here: &OwnedFd,
+    grants: &[Grant],
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    let netns = netns::inode(here).doing(|| "looking at the container's network namespace".into())?;
+    let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
+    for given in grants.iter().flat_map(|g| &g.netdevs) {
+        let name = &given.host.name;
+        check_identity(&host_links(host)?, given)?;
+        journal.begin(&Step::TakeNetdev { netdev: name.clone(), netns })?;
+        host.move_link(given.host.ifindex, &given.name, here)
+            .doing(|| format!("moving {name} into the container as {}", given.name))?;
+        journal.begin(&Step::Configure { netdev: name.clone() })?;
+        configure(&mut inside, given)?;
+    }
+    for grant in grants {
+        for rdma in &grant.rdma {
+            settle_rdma(grant, rdma, (home, here, netns), journal)?;
+        }
+    }
+    link::wait(&mut inside, grants)
+}
+
+/// The plan was made a moment ago: the interfaces behind its numbers must still be the same ones, and in this namespace.
+pub fn check_identities(grants: &[Grant]) -> Result<(), PhaseError> {
+    let links = host_links(&mut Rtnl::open().doing(|| "opening rtnetlink".into())?)?;
+    grants.iter().flat_map(|grant| &grant.netdevs).try_for_each(|given| check_identity(&links, given))
+}
+
+fn host_links(host: &mut Rtnl) -> Result<Vec<Link>, PhaseError> {
+    host.links().doing(|| "listing the host's interfaces".into())
+}
+
+/// In the caller's namespace.
+pub fn set_loopback_up() -> Result<(), PhaseError> {
+    let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
+    let links = inside.links().doing(|| "listing the container's interfaces".into())?;
+    match links.iter().find(|link| link.name == "lo") {
+        Some(lo) => inside.set_up(lo.ifindex, true).doing(|| "setting lo up".into()),
+        None => Ok(()),
+    }
+}
+
+fn check_identity(links: &[Link], given: &NetdevGrant) -> Result<(), PhaseError> {
+    let planned = &given.host;
+    let same = |link: &Link| {
+        link.ifindex == planned.ifindex
+            && link.name == planned.name
+            && planned.mac.as_ref().is_none_or(|mac| mac.0 == link.mac)
+    };
+    if links.iter().any(same) {
+        return Ok(());
+    }
+    let error =
+        io::Error::new(io::ErrorKind::NotFound, "it was renamed, moved or removed since the plan was made");
+    Err(PhaseError::new(format!("taking {}", planned.name), error)
+        .with_advice("run nicdock ls, and try again"))
+}
+
+fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
+    let name = &given.name;
+    let link = find(inside, name)?;
+    set_mtu_and_mac(inside, &link, &given.host, name)?;
+    inside.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
+    if given.addresses.is_empty() {
+        for address in &given.host.addresses {
+            inside
+                .restore_address(&address.raw, link.ifindex, name, true)
+                .doing(|| format!("adding {address} to {name}"))?;
+        }
+    } else {
+        for address in &given.addresses {
+            inside
+                .add_address(link.ifindex, address.ip, address.prefix_len)
+                .doing(|| format!("adding {address} to {name}"))?;
+        }
+    }
+    // Routes of addresses that were replaced would lead nowhere.
+    for route in given.host.own_routes().filter(|_| given.addresses.is_empty()) {
+        inside
+            .restore_route(&route.raw, given.host.ifindex, link.ifindex)
+            .doing(|| format!("adding the {route} by {name}"))?;
+    }
+    Ok(())
+}
+
+/// As the host had them. A MAC address that is right already is left alone: not every driver can set one.
+pub fn set_mtu_and_mac(rtnl: &mut Rtnl, link: &Link, planned: &Netdev, name: &str) -> Result<(), PhaseError> {
+    let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
+    rtnl.set_mtu_and_mac(link.ifindex, planned.mtu, mac)
+        .doing(|| format!("setting MTU and MAC address of {name}"))
+}
+
+fn settle_rdma(
+    grant: &Grant,
+    rdma: &RdmaGrant,
+    (home, here, netns): (&OwnedFd, &OwnedFd, u64),
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    let name = &rdma.device.name;
+    if let (Some(soft), Some(netdev)) = (&rdma.remake, grant.netdevs.first()) {
+        journal.begin(&Step::MakeRdma { device: name.clone() })?;
+        let wanted = Wanted { kind: &soft.kind, name, netdev: &netdev.name };
+        return soft_rdma::make(&wanted, journal.ledger, Patience::First, || draining::host(grant));
+    }
+    if rdma.moves {
+        journal.begin(&Step::TakeRdma { device: name.clone(), netns })?;
+        // It gets a number anew (rdma_dev_change_netns()).
+        return stale::around(journal.ledger, || rdma_move::take(rdma, home, here))?;
+    }
+    Ok(())
+}
+
+fn find(inside: &mut Rtnl, name: &str) -> Result<Link, PhaseError> {
+    let links = inside.links().doing(|| "listing interfaces".into())?;
+    links
+        .into_iter()
+        .find(|l| l.name == name)
+        .ok_or(io::ErrorKind::NotFound)
+        .doing(|| format!("finding {name}"))
+}

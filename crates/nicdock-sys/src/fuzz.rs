@@ -1,0 +1,37 @@
+//! What the kernel answers.
+
+use nicdock_fuzzing::check;
+
+use crate::events;
+use crate::uverbs::abi::{ANSWER_LEN, Answer};
+
+fn folder(target: &str) -> String {
+    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn uevents() {
+    check(&folder("uevent"), |bytes| {
+        if let Some(path) = events::removed(bytes) {
+            assert!(!path.contains('\0') && path.len() < bytes.len());
+        }
+    });
+}
+
+#[test]
+fn link_events() {
+    let samples = format!("{}/../nicdock-netlink/fuzz/rtnl", env!("CARGO_MANIFEST_DIR"));
+    check(&samples, |bytes| assert!(events::link_events(bytes).len() <= bytes.len() / 16 + 1));
+}
+
+#[test]
+fn uverbs_answers() {
+    check(&folder("uverbs"), |bytes| {
+        let mut answer = Box::new([0; ANSWER_LEN]);
+        for (to, from) in answer.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let answer = Answer(answer);
+        let _ = (answer.async_fd(), answer.handle(), answer.device(), answer.port(), answer.usnic_qp());
+    });
+}

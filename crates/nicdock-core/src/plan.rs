@@ -21,6 +21,7 @@ use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
+use crate::kind::Kind;
 use crate::request::Profile;
 use crate::request::{
     Limits, Memlock, NetdevMode, NicRequest, RdmaLimits, Request, Root, Sockets, User, Volume,
@@ -155,6 +156,29 @@ pub enum PlanError {
         "no root for the program: add --host-root, --rootfs DIR or --bundle DIR; or ask without a program for the NICs' part of the plan"
     )]
     NoRoot,
+}
+
+impl PlanError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Select(error) => error.kind(),
+            Self::Capability(error) => error.kind(),
+            Self::Related(_) => Kind::Held,
+            Self::Join { .. } => Kind::NoMatch,
+            Self::CannotMove { .. }
+            | Self::UsnicKeep { .. }
+            | Self::Exclusive { .. }
+            | Self::RdmaCm { .. } => Kind::Unsupported,
+            Self::Name(_)
+            | Self::NetdevName(_)
+            | Self::OneNetdev { .. }
+            | Self::NothingToKeep { .. }
+            | Self::UsnicAddress { .. }
+            | Self::NothingToLimit
+            | Self::NoCommand
+            | Self::NoRoot => Kind::BadInput,
+        }
+    }
 }
 
 /// Decides what to do. Errors leave everything as it is.

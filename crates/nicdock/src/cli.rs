@@ -5,6 +5,7 @@ mod audit;
 mod capture;
 mod choices;
 mod detach;
+mod failure;
 mod generate;
 mod give_back;
 pub mod host;
@@ -22,9 +23,11 @@ mod terms;
 
 use std::process::ExitCode;
 
+use failure::Failure;
+
 use clap::{Parser, Subcommand};
 
-/// nicdock's own failure, as podman gives it; 2 is a wrong command line.
+/// What engines and users of `nicdock run` get of any failure, as podman gives it: other numbers are the program's.
 const FAILURE: u8 = 125;
 
 #[derive(Parser)]
@@ -34,7 +37,7 @@ const FAILURE: u8 = 125;
     about = "Gives a Linux container one of the host's fabric NICs and nothing else"
 )]
 #[command(
-    after_help = "Examples:\n  nicdock ls\n  nicdock run --nic rxe1 --host-root -- ibv_devices\n  nicdock plan --nic kind=roce,numa=0 --host-root -- ibv_devices"
+    after_help = "Examples:\n  nicdock ls\n  nicdock run --nic rxe1 --host-root -- ibv_devices\n  nicdock plan --nic kind=roce,numa=0 --host-root -- ibv_devices\n\nExit status, but of run (see there) and of the hooks that engines call:\n    0  done\n    1  a finding: something is open (audit), not usable (probe), or cannot be read (leases)\n    2  wrong command line\n    3  no NIC, container or process is what was named\n    4  more NICs match than were asked for\n    5  a container has the NIC, or the name\n    6  the host, or a process, uses the NIC\n    7  the kernel, the driver or the engine cannot do it\n    8  a container would be less isolated than promised\n    9  a NIC is not back on the host as it was\n   10  timed out\n   11  the caller may not do it\n   12  a value, a file or a document says nothing that can be done\n  125  anything else"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -79,11 +82,35 @@ enum Command {
     },
 }
 
-/// Any failure of nicdock itself, as a text for the user.
-type Failure = Box<dyn std::error::Error>;
+impl Command {
+    /// Was an answer for programs asked for?
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Ls(options) => options.json,
+            Self::Plan(options) => options.json,
+            Self::Audit(options) => options.json,
+            Self::Leases(options) => options.json,
+            Self::Probe(options) => options.json,
+            Self::Libvirt(options) => options.wants_json(),
+            _ => false,
+        }
+    }
+
+    /// Is the exit status somebody else's: of the container's program, or of a hook that an engine calls?
+    fn has_foreign_status(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::Lxc(options) => options.is_hook(),
+            Self::Libvirt(options) => options.is_hook(),
+            _ => false,
+        }
+    }
+}
 
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let (wants_json, has_foreign_status) = (command.wants_json(), command.has_foreign_status());
+    let result = match command {
         Command::Ls(options) => ls::ls(&options),
         Command::Capture(options) => capture::capture(&options),
         Command::Plan(options) => plan::plan(&options),
@@ -102,9 +129,12 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            nicdock_core::say::notice(error);
-            ExitCode::from(FAILURE)
+        Err(failure) => {
+            if wants_json {
+                let _ = nicdock_core::say::answer(&format!("{:#}\n", failure.json()));
+            }
+            nicdock_core::say::notice(&failure);
+            ExitCode::from(if has_foreign_status { FAILURE } else { failure.kind.exit_status() })
         }
     }
 }

@@ -208,7 +208,7 @@ fn a_capture_is_not_overwritten_unasked() {
     let file = folder.path().join("here.tar.gz");
     fs::write(&file, "precious").unwrap();
     let refused = nicdock(&["capture", "-o", file.to_str().unwrap()]);
-    assert_eq!(refused.status.code(), Some(125));
+    assert_eq!(refused.status.code(), Some(12));
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("here.tar.gz") && message.contains("--force"), "{message}");
     assert_eq!(fs::read(&file).unwrap(), b"precious");
@@ -236,7 +236,7 @@ fn a_broken_capture_is_an_error_that_names_it_and_the_next_step() {
         [(&cut, "copy it again"), (&missing, "No such file"), (&text_file, "nicdock capture")]
     {
         let refused = nicdock(&["ls", "--host", path.to_str().unwrap()]);
-        assert_eq!(refused.status.code(), Some(125), "{}", path.display());
+        assert_eq!(refused.status.code(), Some(12), "{}", path.display());
         let message = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(message.contains(path.to_str().unwrap()) && message.contains(next_step), "{message}");
     }
@@ -254,8 +254,21 @@ fn plan(name: &str, selector: &str, more: &[&str]) -> Output {
 }
 
 fn refusal(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(125));
-    String::from_utf8(output.stderr.clone()).unwrap()
+    refusal_as(output, None)
+}
+
+/// What is said of a failure, which JSON on standard output says, too: with this status and kind.
+fn refusal_as(output: &Output, expected: Option<(i32, &str)>) -> String {
+    let words = String::from_utf8(output.stderr.clone()).unwrap();
+    let status = output.status.code().unwrap();
+    assert!((3..=12).contains(&status), "{status}: {words}");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = &answer["error"];
+    assert_eq!(words, format!("nicdock: {}\n", error["message"].as_str().unwrap()));
+    if let Some((wanted, kind)) = expected {
+        assert_eq!((status, error["kind"].as_str().unwrap()), (wanted, kind), "{words}");
+    }
+    words
 }
 
 #[test]
@@ -270,8 +283,8 @@ fn a_plan_without_a_root_and_a_program_is_for_the_nics_alone() {
     assert_eq!(plan["container"]["root"], "unnamed");
     assert_eq!(plan["container"]["nics"][0]["netdev"], "enp6s0");
     // Half a program is a mistake.
-    assert!(refusal(&with(&["--", "true"])).contains("--host-root"));
-    assert!(refusal(&with(&["--host-root"])).contains("no command"));
+    assert!(refusal(&with(&["--json", "--", "true"])).contains("--host-root"));
+    assert!(refusal_as(&with(&["--json", "--host-root"]), Some((12, "bad_input"))).contains("no command"));
     assert_eq!(nicdock(&["run", "--nic", "usnic_0"]).status.code(), Some(2));
 }
 
@@ -289,12 +302,15 @@ fn a_usnic_gets_its_uverbs_node_and_no_rdma_cm() {
 
 #[test]
 fn a_usnic_refuses_to_leave_its_netdev_on_the_host() {
-    assert!(refusal(&plan("cisco-usnic", "usnic_0", &["--netdev", "keep"])).contains("usNIC"));
+    assert!(
+        refusal_as(&plan("cisco-usnic", "usnic_0", &["--netdev", "keep"]), Some((7, "unsupported")))
+            .contains("usNIC")
+    );
 }
 
 #[test]
 fn a_nic_that_the_host_needs_is_refused_with_what_was_found() {
-    assert!(refusal(&plan("cisco-usnic", "eno1", &[])).contains("default route"));
+    assert!(refusal_as(&plan("cisco-usnic", "eno1", &[]), Some((6, "in_use"))).contains("default route"));
     assert!(refusal(&plan("mlx5-sriov", "mlx5_1", &[])).contains("bond0"));
     assert!(refusal(&plan("mlx5-sriov", "mlx5_2", &[])).contains("4711"));
     assert!(plan("mlx5-sriov", "mlx5_0", &["--take-in-use"]).status.success());
@@ -311,9 +327,9 @@ fn two_of_eight_rails_are_taken_on_one_numa_node_in_bus_order() {
 
 #[test]
 fn an_ambiguous_or_empty_match_lists_the_candidates() {
-    let text = refusal(&plan("infiniband-8", "kind=ib", &[]));
+    let text = refusal_as(&plan("infiniband-8", "kind=ib", &[]), Some((4, "ambiguous")));
     assert!(text.contains("8 free NICs match") && text.contains("mlx5_11"), "{text}");
-    let text = refusal(&plan("none", "kind=ib", &[]));
+    let text = refusal_as(&plan("none", "kind=ib", &[]), Some((3, "no_match")));
     assert!(text.contains("no NIC of this host matches"), "{text}");
 }
 

@@ -7,6 +7,7 @@ use super::by_hand::{NODES, by_hand, child};
 use super::domain::{DomainError, with};
 use super::edits::Edits;
 use super::wish::{LINK_TIMEOUT, Wish};
+use nicdock_core::kind::Kind;
 use nicdock_core::request::{NetdevMode, NicRequest};
 
 /// A domain that was converted.
@@ -38,6 +39,12 @@ pub enum AdoptError {
     Unknown(String),
     #[error("its <hostdev> for {device} says address {text}, which is none: {reason}")]
     Address { device: String, text: String, reason: String },
+}
+
+impl AdoptError {
+    pub fn kind(&self) -> Kind {
+        if matches!(self, Self::Unknown(_)) { Kind::NoMatch } else { Kind::BadInput }
+    }
 }
 
 /// Converts them. `terms` says everything but the NICs.

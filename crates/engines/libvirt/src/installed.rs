@@ -11,6 +11,7 @@ use nicdock_sys::processes;
 use super::virsh::{Virsh, VirshError};
 use super::wish::EVERY_VERSION;
 use super::{Closings, FOLDER, NAMESPACE};
+use nicdock_core::kind::Kind;
 use nicdock_core::static_program::{self, StaticProgramError};
 
 /// libvirt calls every program in there, beside `/etc/libvirt/hooks/lxc` (docs/hooks.rst; since 6.5).
@@ -36,6 +37,17 @@ pub enum InstallError {
          and call this again. Until then no container with a NIC of nicdock's starts"
     )]
     NotCalled(String),
+}
+
+impl InstallError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { error, .. } => Kind::of_io(error),
+            Self::Old(_) => Kind::Unsupported,
+            Self::Virsh(error) => error.kind(),
+            Self::Foreign | Self::Program(_) | Self::NotCalled(_) => Kind::Other,
+        }
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> InstallError + '_ {

@@ -16,13 +16,13 @@ mod root;
 mod virsh;
 mod wish;
 
-pub use adopt::adopt;
+pub use adopt::{AdoptError, adopt};
 pub use closings::Closings;
-pub use domain::{Domain, Fresh, Said, fresh, said, with};
-pub use gate::{Gate, first_process};
-pub use installed::{install, is_open_to_others, proof, uninstall};
-pub use root::look_at_root;
-pub use virsh::Virsh;
+pub use domain::{Domain, DomainError, Fresh, Said, fresh, said, with};
+pub use gate::{Gate, GateError, first_process};
+pub use installed::{InstallError, install, is_open_to_others, proof, uninstall};
+pub use root::{RootError, look_at_root};
+pub use virsh::{Virsh, VirshError};
 pub use wish::{LINK_TIMEOUT, Wish};
 
 /// Where the gate is, on the host and, read-only, in each container; with the filters that it adds.

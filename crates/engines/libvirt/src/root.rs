@@ -1,5 +1,6 @@
 //! A domain's root before it starts: whether somebody could put another program in the gate's place.
 
+use nicdock_core::kind::Kind;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,15 @@ pub enum RootError {
     Way { domain: String, root: PathBuf, path: PathBuf, what: String },
     #[error("the root of domain {domain}: {path}: {error}")]
     Io { domain: String, path: PathBuf, error: io::Error },
+}
+
+impl RootError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { error, .. } => Kind::of_io(error),
+            _ => Kind::NotClosed,
+        }
+    }
 }
 
 /// libvirt opens the root, mounts the gate and executes it by path, later, and others may write to the root or exchange it meanwhile. So

@@ -13,6 +13,8 @@ use nicdock_sys::pidfd::Process;
 /// A daemon that hangs, as libvirt's may when one of its drivers does, answers nobody: virsh would wait for ever. A start with a hook takes seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
+use nicdock_core::kind::Kind;
+
 /// One libvirt.
 pub struct Virsh {
     pub uri: String,
@@ -32,6 +34,16 @@ pub enum VirshError {
     NotRunning(String, String),
     #[error("virsh {0}: {1}{advice}", advice = advice(.1))]
     Failed(String, String),
+}
+
+impl VirshError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotRunning(..) => Kind::NoMatch,
+            Self::Hangs(_) => Kind::TimedOut,
+            Self::Absent(_) | Self::NoDaemon(_) | Self::Failed(..) => Kind::Other,
+        }
+    }
 }
 
 impl Virsh {

@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nicdock_core::kind::Kind;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LxcError {
     #[error("{path}: {error}")]
@@ -16,6 +18,16 @@ pub enum LxcError {
     Info { name: String, reason: String },
     #[error("{0} has nothing of nicdock's in its configuration")]
     NotInstalled(String),
+}
+
+impl LxcError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { error, .. } => Kind::of_io(error),
+            Self::Absent(..) | Self::NotInstalled(_) => Kind::NoMatch,
+            Self::Info { .. } => Kind::Other,
+        }
+    }
 }
 
 /// A container by its folder.

@@ -9,4 +9,4 @@ mod policy;
 
 pub use fragment::{Fragment, quote};
 pub use installed::{Container, LxcError};
-pub use policy::{merge, policy};
+pub use policy::{PolicyError, merge, policy};

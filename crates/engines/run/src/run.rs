@@ -21,6 +21,7 @@ use super::supervise::supervise;
 use super::watch::Watch;
 use super::worker::Worker;
 use nicdock_core::audit::Audit;
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::{DeviceNode, Holder, Journal, Ledger, Lock, ProcessId, STATE, Step};
 use nicdock_core::lifecycle::{LaunchError, end};
 use nicdock_core::phases::cgroup::{self, Cgroup};
@@ -70,7 +71,10 @@ pub fn run(
     timings: &mut Timings,
 ) -> Result<i32, LaunchError> {
     if plan.container.root == Root::Unnamed {
-        return Err(LaunchError::Kept("the plan is for NICs alone: it names no root for a program".into()));
+        return Err(LaunchError::refused(
+            Kind::BadInput,
+            "the plan is for NICs alone: it names no root for a program",
+        ));
     }
     let audit = audit.map(Rc::new);
     let last = match &audit {

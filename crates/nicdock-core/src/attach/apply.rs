@@ -7,6 +7,7 @@ use nicdock_audit::weakness::Weakness;
 
 use super::Target;
 use super::openings::{of_limits, of_status};
+use crate::kind::Kind;
 use crate::lease::{ATTACH, DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
 use crate::lifecycle::{LaunchError, Siblings, finish, turn};
 use crate::phases::devices::given_nodes;
@@ -234,10 +235,13 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Option<Weakness>), L
     if terms.accept_netlink {
         return Ok((false, Some(Weakness::new("netlink.rdma", opens))));
     }
-    Err(LaunchError::Kept(format!(
-        "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
+    Err(LaunchError::refused(
+        Kind::NotClosed,
+        format!(
+            "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
          --accept-netlink gives it the NIC all the same"
-    )))
+        ),
+    ))
 }
 
 /// What a container that nicdock has not made leaves open. `alone`: nothing but its first process is in it yet.
@@ -278,9 +282,12 @@ fn free_names(target: &Target, grants: &[Grant]) -> Result<(), LaunchError> {
     let mut names = grants.iter().flat_map(|grant| &grant.netdevs).map(|given| &given.name);
     match names.find(|name| links.iter().any(|link| link.name == **name)) {
         None => Ok(()),
-        Some(name) => Err(LaunchError::Kept(format!(
-            "container {} has an interface {name} already: give the NIC's another name there with --as",
-            target.name
-        ))),
+        Some(name) => Err(LaunchError::refused(
+            Kind::BadInput,
+            format!(
+                "container {} has an interface {name} already: give the NIC's another name there with --as",
+                target.name
+            ),
+        )),
     }
 }

@@ -8,6 +8,7 @@ use nicdock_audit::weakness::Weakness;
 use nicdock_sys::processes;
 
 use super::whole::whole;
+use crate::kind::Kind;
 use crate::lease::{ATTACH, Holder, Lease, ProcessId};
 use crate::phases::cgroup::{self, Cgroup};
 use nicdock_sys::netns;
@@ -50,6 +51,18 @@ pub enum TargetError {
     NotRunning(String),
     #[error(transparent)]
     Phase(#[from] crate::phases::PhaseError),
+}
+
+impl TargetError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::First(_) | Self::Host { .. } => Kind::BadInput,
+            Self::Process { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Kind::NoRight,
+            Self::Process { .. } | Self::Unknown(_) | Self::NotRunning(_) => Kind::NoMatch,
+            Self::Shared { .. } => Kind::Unsupported,
+            Self::Phase(error) => error.kind,
+        }
+    }
 }
 
 impl Target {

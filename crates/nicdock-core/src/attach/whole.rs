@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nicdock_sys::processes;
 
+use crate::kind::Kind;
 use crate::phases::cgroup::Cgroup;
 use crate::phases::{Doing, PhaseError};
 use nicdock_sys::pidns::lineage;
@@ -65,6 +66,7 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
                 "its processes are in several, and what holds all of them holds process {pid} of others', too"
             ));
             return Err(PhaseError::new(format!("finding the control group of the container of process {first}"), error)
+                .of_kind(Kind::NotClosed)
                 .with_advice("end its processes that were put into groups outside of its own (nsenter), or move them there"));
         }
     }

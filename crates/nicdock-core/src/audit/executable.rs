@@ -6,8 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::Own;
 use super::target::target;
+use crate::doing::PhaseError;
+use crate::kind::Kind;
+use crate::lease::LeaseError;
 use crate::plan::Plan;
 use crate::static_program::{self, StaticProgramError};
+use nicdock_host::inventory::InventoryError;
 use nicdock_sys::closing::Closing;
 use nicdock_sys::memfd;
 
@@ -17,6 +21,12 @@ const NAME: &str = "nicdock-audit";
 pub enum AuditError {
     #[error(transparent)]
     Program(#[from] StaticProgramError),
+    #[error(transparent)]
+    Host(#[from] InventoryError),
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    #[error(transparent)]
+    Phase(#[from] PhaseError),
     #[error("{doing}: {error}")]
     Kernel { doing: &'static str, error: io::Error },
     /// The audit would not see what the process sees.
@@ -27,6 +37,19 @@ pub enum AuditError {
 }
 
 impl AuditError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoProcess(_) => Kind::NoMatch,
+            // 125 says of an audit that nothing is concluded, whatever the reason.
+            Self::Program(_)
+            | Self::Host(_)
+            | Self::Lease(_)
+            | Self::Phase(_)
+            | Self::Kernel { .. }
+            | Self::NotReproducible(_) => Kind::Other,
+        }
+    }
+
     pub fn kernel(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |error| Self::Kernel { doing, error }
     }

@@ -9,6 +9,7 @@ use nicdock_audit::target::{Folder, Node, Things};
 use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
 
+use super::AuditError;
 use super::Own;
 use crate::lease::{Ledger, STATE, show_held};
 use crate::phases::devices::given_nodes;
@@ -17,7 +18,7 @@ use nicdock_host::source::Live;
 use nicdock_sys::mountinfo;
 
 /// For a container. To be called in the host's network namespace.
-pub fn target(container: &Own) -> Result<Target, Box<dyn std::error::Error>> {
+pub fn target(container: &Own) -> Result<Target, AuditError> {
     let mut host = inventory::read(&Live)?;
     show_held(&mut host, &Ledger::of_machine().read()?);
     let mut foreign = things(&host);

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::kind::Kind;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     #[error("{path}: {error}; nicdock keeps its leases there: it must be writable by root")]
@@ -22,6 +24,15 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { error, .. } => Kind::of_io(error),
+            Self::Broken { .. } => Kind::Other,
+            Self::Taken { .. } | Self::Name(_) => Kind::Held,
+            Self::Ended(_) | Self::NotJoinable(_) => Kind::NoMatch,
+        }
+    }
+
     pub fn io(path: &Path, error: impl Into<io::Error>) -> Self {
         Self::Io { path: path.to_owned(), error: error.into() }
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{LaunchError, finish};
+use crate::kind::Kind;
 use crate::lease::{Draining, Journal, Lease, Ledger};
 use crate::phases::draining;
 
@@ -19,9 +20,12 @@ pub fn detach(
 ) -> Result<Option<String>, LaunchError> {
     let (nic, container) = (&lease.grant.nic.name, container(lease));
     if lease.holders.len() > 1 {
-        return Err(LaunchError::Kept(format!(
-            "{nic} is shared by the containers {container}: end those that have joined the first one, then detach it"
-        )));
+        return Err(LaunchError::refused(
+            Kind::InUse,
+            format!(
+                "{nic} is shared by the containers {container}: end those that have joined the first one, then detach it"
+            ),
+        ));
     }
     let begin = Instant::now();
     let open = loop {
@@ -41,9 +45,10 @@ pub fn detach(
         } else {
             "end that process, --wait until it closes it, or --force"
         };
-        return Err(LaunchError::Kept(format!(
-            "{nic} is in use in container {container}: {users}; {advice}"
-        )));
+        return Err(LaunchError::refused(
+            Kind::InUse,
+            format!("{nic} is in use in container {container}: {users}; {advice}"),
+        ));
     }
     let seized = {
         let lock = ledger.lock()?;

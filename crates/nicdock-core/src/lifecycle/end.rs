@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::undo::{undo, undo_late};
 use super::{LaunchError, staged};
+use crate::kind::Kind;
 use crate::lease::{Journal, Lease, Ledger, Lock, STATE, State, Step, Token};
 use crate::phases::give_back::give_back;
 use crate::phases::{cgroup, draining, host_nodes, queue_pairs, stale};
@@ -211,10 +212,10 @@ pub fn clear_orphans(ledger: &Ledger) -> Result<(), LaunchError> {
 /// Ends every process of a container and removes what was made for it, but for the NICs.
 fn clear(name: &str) -> Result<(), LaunchError> {
     if check_name(name).is_err() && !Closing::Names.is_left_open() {
-        return Err(LaunchError::Kept(format!(
-            "'{}' is no container's name: nothing is removed",
-            name.escape_debug()
-        )));
+        return Err(LaunchError::refused(
+            Kind::BadInput,
+            format!("'{}' is no container's name: nothing is removed", name.escape_debug()),
+        ));
     }
     cgroup::end(name)?;
     let removed = staged::remove(name);

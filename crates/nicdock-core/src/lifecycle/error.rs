@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::lease::{Lease, LeaseError};
+use crate::kind::Kind;
+use crate::lease::{Lease, LeaseError, State};
 use crate::phases::PhaseError;
 use crate::static_program::StaticProgramError;
 
@@ -21,9 +22,9 @@ pub enum LaunchError {
     /// Said by the process that works inside the container's namespaces.
     #[error("{0}")]
     Inside(String),
-    /// A NIC that cannot be given now, and what to do about it.
-    #[error("{0}")]
-    Kept(String),
+    /// Nothing was done, and why, with what to do about it.
+    #[error("{why}")]
+    Refused { kind: Kind, why: String },
     /// A signal came before the program had started.
     #[error("ended by signal {0} before the program had started")]
     Signal(i32),
@@ -32,9 +33,30 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Lease(error) => error.kind(),
+            Self::Phase(error) => error.kind,
+            Self::Refused { kind, .. } => *kind,
+            Self::Path { .. } => Kind::BadInput,
+            Self::Program(_) | Self::Container(_) | Self::Inside(_) | Self::Signal(_) => Kind::Other,
+            // It was not undone.
+            Self::Twice { .. } => Kind::NotRestored,
+        }
+    }
+
+    pub fn refused(kind: Kind, why: impl Into<String>) -> Self {
+        Self::Refused { kind, why: why.into() }
+    }
+
     /// That a NIC cannot be given because of what its lease says.
     pub fn kept(lease: &Lease) -> Self {
-        Self::Kept(format!("{} is kept by {}", lease.grant.nic.name, lease.kept_by()))
+        let kind = match lease.state() {
+            State::Starting | State::Held | State::Returning => Kind::Held,
+            State::Draining => Kind::InUse,
+            State::Abandoned | State::Stuck | State::Quarantined => Kind::NotRestored,
+        };
+        Self::refused(kind, format!("{} is kept by {}", lease.grant.nic.name, lease.kept_by()))
     }
 
     pub fn path(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {

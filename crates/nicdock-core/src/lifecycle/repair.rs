@@ -8,6 +8,7 @@ use nicdock_host::model::{LinkLayer, PciAddress};
 
 use super::LaunchError;
 use super::end::{Recovered, clear_orphans, end_left_behind, free_nodes, recover_leases, why_broken};
+use crate::kind::Kind;
 use crate::lease::{Lease, LeaseError, Ledger, State};
 use crate::phases::devices::present;
 use crate::phases::gone::has_a_netdev;
@@ -93,8 +94,12 @@ fn split(ledger: &Ledger) -> Result<(Vec<Lease>, Vec<LeaseError>), LeaseError> {
 
 /// Puts aside a lease that cannot be read, once its NIC is the host's by the kernel's own account.
 fn repair(ledger: &Ledger, path: &Path, reason: &str) -> Result<String, LaunchError> {
-    let refuse =
-        |why: String| LaunchError::Kept(format!("{} cannot be read ({reason}): {why}", path.display()));
+    let refuse = |why: String| {
+        LaunchError::refused(
+            Kind::NotRestored,
+            format!("{} cannot be read ({reason}): {why}", path.display()),
+        )
+    };
     let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let orphans = end_left_behind(ledger)?;
     if !orphans.is_empty() {

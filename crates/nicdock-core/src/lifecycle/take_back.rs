@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use super::LaunchError;
 use super::detach::detach as detach_one;
 use super::end::{self, Recovered, drained, recover_one};
+use crate::kind::Kind;
 use crate::lease::{Holder, Lease, Ledger, State};
 use crate::phases::cgroup;
 use nicdock_sys::pidfd::Process;
@@ -20,9 +21,10 @@ pub fn take_back(ledger: &Ledger, what: &str, force: bool) -> Result<Recovered, 
     let leases = ledger.readable()?.into_iter();
     let meant: Vec<Lease> = leases.filter(|lease| is_meant(lease, what)).collect();
     if meant.is_empty() {
-        return Err(LaunchError::Kept(format!(
-            "no NIC or container '{what}' has a lease: see nicdock leases"
-        )));
+        return Err(LaunchError::refused(
+            Kind::NoMatch,
+            format!("no NIC or container '{what}' has a lease: see nicdock leases"),
+        ));
     }
     let mut recovered = Recovered::default();
     for lease in &meant {
@@ -69,7 +71,11 @@ fn detach_those(
                 )
             },
         );
-        return Err(LaunchError::Kept(format!("{what} was not attached: {why} (see nicdock leases)")));
+        let kind = if others.is_empty() { Kind::NoMatch } else { Kind::Held };
+        return Err(LaunchError::refused(
+            kind,
+            format!("{what} was not attached: {why} (see nicdock leases)"),
+        ));
     }
     let mut recovered = Recovered::default();
     for lease in &meant {
@@ -87,7 +93,10 @@ fn is_meant(lease: &Lease, what: &str) -> bool {
 }
 
 fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, LaunchError> {
-    let refuse = |advice: &str| Err(LaunchError::Kept(format!("{}: {advice}", LaunchError::kept(lease))));
+    let refuse = |advice: &str| {
+        let kept = LaunchError::kept(lease);
+        Err(LaunchError::refused(kept.kind(), format!("{kept}: {advice}")))
+    };
     match lease.state() {
         State::Abandoned | State::Stuck => recover_one(ledger, lease),
         State::Held if lease.was_attached() => detach_one(ledger, lease, Duration::ZERO, force),
@@ -134,7 +143,10 @@ fn end_holders(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
     }
     match ledger.current(lease)? {
         None => Ok(told()),
-        Some(now) => Err(LaunchError::Kept(format!("{}; it is still kept by {}", told(), now.kept_by()))),
+        Some(now) => Err(LaunchError::refused(
+            Kind::NotRestored,
+            format!("{}; it is still kept by {}", told(), now.kept_by()),
+        )),
     }
 }
 

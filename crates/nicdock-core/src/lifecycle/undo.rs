@@ -24,7 +24,30 @@ pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {
             }
             Step::Allow { group, rules, pins } => allow::undo(group, rules, pins.as_deref())?,
             Step::Refuse { group, pins } => refuse::undo(group, pins)?,
-            _ => {}
+            // After the return: `undo_late()`.
+            Step::Limit { .. }
+            // By the return itself: `give_back()`.
+            | Step::TakeNetdev { .. }
+            | Step::Configure { .. }
+            | Step::MakeRdma { .. }
+            | Step::TakeRdma { .. }
+            | Step::Return
+            | Step::FetchNetdev { .. }
+            | Step::RestoreNetdev { .. }
+            | Step::FetchRdma { .. }
+            | Step::RemakeRdma { .. }
+            // With the container and its cgroups, which `end()` removes first.
+            | Step::Stage
+            | Step::Create
+            | Step::Restrict
+            | Step::Give { .. }
+            | Step::Compose
+            | Step::Start
+            // Nothing was changed but the lease, or it was taken away for good.
+            | Step::Reserve
+            | Step::Attach
+            | Step::Revoke { .. }
+            | Step::Free => {}
         }
     }
     Ok(())
@@ -32,10 +55,12 @@ pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {
 
 /// What comes after it: a soft RDMA device that was made anew has no limits.
 pub fn undo_late(lease: &Lease) -> Result<(), PhaseError> {
-    lease.journal.iter().rev().try_for_each(|step| match step {
-        Step::Limit { group, before } => rdma_limits::put_back(group, before),
-        _ => Ok(()),
-    })
+    for step in lease.journal.iter().rev() {
+        if let Step::Limit { group, before } = step {
+            rdma_limits::put_back(group, before)?;
+        }
+    }
+    Ok(())
 }
 
 /// Shows the container what it keeps.

@@ -14,6 +14,7 @@ use super::enter::make_nodes;
 use super::pins::Pins;
 use super::stale::Begin;
 use super::{Doing, PhaseError};
+use crate::kind::Kind;
 use crate::lease::DeviceNode;
 use crate::lease::Step;
 use crate::request::User;
@@ -83,7 +84,7 @@ fn allows_the_named(folder: &Path) -> Result<(), PhaseError> {
     let error = io::Error::other(
         "it allows every device but those that it, or a group above it, denies, and this is one of them",
     );
-    Err(PhaseError::new(what(), error).with_advice(
+    Err(PhaseError::new(what(), error).of_kind(Kind::Unsupported).with_advice(
         "have its engine deny all and allow what is needed, or allow the denied range again (devices.allow)",
     ))
 }

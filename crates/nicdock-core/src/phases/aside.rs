@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Doing, PhaseError};
+use crate::kind::Kind;
 use nicdock_sys::child::Child;
 use nicdock_sys::netns;
 use nicdock_sys::secluded::{Said, Streams, seclude};
@@ -61,9 +62,9 @@ fn within(
         };
         match begin().and_then(|()| work()) {
             Ok(()) => 0,
-            Err(PhaseError { doing, error, advice }) => {
+            Err(PhaseError { doing, error, advice, kind }) => {
                 let advice = advice.map(|text| format!("; {text}")).unwrap_or_default();
-                let _ = write!(&theirs, "{doing}\0{error}{advice}");
+                let _ = write!(&theirs, "{}\0{doing}\0{error}{advice}", kind.name());
                 1
             }
         }
@@ -82,10 +83,13 @@ fn within(
         let error = io::Error::new(io::ErrorKind::TimedOut, "a file system of the container does not answer");
         return Err(PhaseError::new(what(), error));
     };
-    match (child.wait().doing(what)?, said.split_once('\0')) {
+    match (child.wait().doing(what)?, &said.splitn(3, '\0').collect::<Vec<_>>()[..]) {
         (0, _) => Ok(()),
-        (_, Some((doing, error))) => Err(PhaseError::new(doing, io::Error::other(error.to_owned()))),
-        (status, None) => {
+        (_, [kind, doing, error]) => {
+            let error = PhaseError::new(*doing, io::Error::other((*error).to_owned()));
+            Err(error.of_kind(Kind::named(kind)))
+        }
+        (status, _) => {
             Err(PhaseError::new(what(), io::Error::other(format!("it ended with {status} and said nothing"))))
         }
     }

@@ -11,6 +11,7 @@ use std::io;
 
 use super::enter::Entered;
 use super::{Doing, PhaseError};
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::request::Profile;
 use crate::view::Shown;
@@ -84,5 +85,5 @@ fn compare(what: &str, promised: &BTreeSet<String>, found: &BTreeSet<String>) ->
         return Ok(());
     }
     let error = io::Error::other(format!("the plan promised {promised:?}, the container has {found:?}"));
-    Err(PhaseError::new(format!("verifying {what}"), error))
+    Err(PhaseError::new(format!("verifying {what}"), error).of_kind(Kind::NotClosed))
 }

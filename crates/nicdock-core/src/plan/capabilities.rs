@@ -1,5 +1,6 @@
 //! Linux capabilities of the program: podman's default set, and what any other one would open.
 
+use crate::kind::Kind;
 use nicdock_audit::weakness::Weakness;
 use rustix::thread::CapabilitySet;
 
@@ -147,6 +148,15 @@ pub enum CapabilityError {
     Unknown(String),
     #[error("--cap-add {name} opens {opens}: add --weaken if that is meant")]
     Opens { name: String, opens: &'static str },
+}
+
+impl CapabilityError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Unknown(_) => Kind::BadInput,
+            Self::Opens { .. } => Kind::NotClosed,
+        }
+    }
 }
 
 /// That a container has this capability.

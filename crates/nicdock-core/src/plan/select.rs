@@ -6,15 +6,41 @@ use std::fmt;
 use nicdock_host::model::{Host, Nic};
 
 use super::Facts;
+use crate::kind::Kind;
 use crate::request::Selector;
 
 /// A NIC that a selector could have meant, and why it was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
+    /// `Nic::name`
+    pub nic: String,
+    /// With its kind, netdevs and PCI address.
     pub name: String,
     /// `Nic::key`
     pub key: String,
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
+}
+
+/// Why a NIC cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("does not match")]
+    NoMatch,
+    #[error("already selected")]
+    Selected,
+    #[error("held by {0}")]
+    Held(String),
+    #[error("has no netdev and no RDMA device here: it is in another namespace, or no driver is bound")]
+    Absent,
+    #[error("in use: {0} (--take-in-use takes it all the same)")]
+    InUse(String),
+}
+
+impl Refusal {
+    /// The container that has it.
+    pub fn holder(&self) -> Option<&str> {
+        if let Self::Held(container) = self { Some(container) } else { None }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +53,30 @@ pub enum SelectError {
     Unknown { selector: String, candidates: Vec<Candidate> },
     #[error("--nic {selector} takes {wanted}, and too few of those that match are free{}", List(.candidates))]
     Refused { selector: String, wanted: usize, candidates: Vec<Candidate> },
+}
+
+impl SelectError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::None => Kind::BadInput,
+            Self::Ambiguous { .. } => Kind::Ambiguous,
+            Self::Unknown { .. } => Kind::NoMatch,
+            Self::Refused { .. } => match self.obstacle() {
+                Some((_, Refusal::Held(_))) => Kind::Held,
+                Some((_, Refusal::InUse(_))) => Kind::InUse,
+                _ => Kind::NoMatch,
+            },
+        }
+    }
+
+    /// What stands in the way, of the things that can change: a container that has a NIC before a use of the host's.
+    pub fn obstacle(&self) -> Option<(&Candidate, &Refusal)> {
+        let Self::Refused { candidates, .. } = self else { return None };
+        let refused = || candidates.iter().filter_map(|one| Some((one, one.refused.as_ref()?)));
+        refused()
+            .find(|(_, why)| matches!(why, Refusal::Held(_)))
+            .or_else(|| refused().find(|(_, why)| matches!(why, Refusal::InUse(_))))
+    }
 }
 
 struct List<'a>(&'a [Candidate]);
@@ -59,9 +109,13 @@ pub fn select(
             (0..host.nics.len()).filter(|i| selector.matches(&host.nics[*i])).collect();
         let (text, wanted) = (selector.to_string(), selector.count);
         if matching.is_empty() {
-            let refused = Some("does not match".to_owned());
-            let candidate =
-                |nic: &Nic| Candidate { name: describe(nic), key: nic.key(), refused: refused.clone() };
+            let refused = Some(Refusal::NoMatch);
+            let candidate = |nic: &Nic| Candidate {
+                nic: nic.name.clone(),
+                name: describe(nic),
+                key: nic.key(),
+                refused: refused.clone(),
+            };
             return Err(SelectError::Unknown {
                 selector: text,
                 candidates: host.nics.iter().map(candidate).collect(),
@@ -69,9 +123,9 @@ pub fn select(
         }
         let candidate = |i: &usize| {
             let nic = &host.nics[*i];
-            let taken = taken.contains(i).then(|| "already selected".to_owned());
+            let taken = taken.contains(i).then_some(Refusal::Selected);
             let refused = taken.or_else(|| refusal(nic, facts, take_in_use));
-            Candidate { name: describe(nic), key: nic.key(), refused }
+            Candidate { nic: nic.name.clone(), name: describe(nic), key: nic.key(), refused }
         };
         let list: Vec<Candidate> = matching.iter().map(candidate).collect();
         let free: Vec<usize> =
@@ -88,19 +142,15 @@ pub fn select(
 }
 
 /// Why a NIC cannot be taken now.
-fn refusal(nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<String> {
+fn refusal(nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<Refusal> {
     if let Some(container) = facts.held.get(&nic.name) {
-        return Some(format!("held by {container}"));
+        return Some(Refusal::Held(container.clone()));
     }
     if nic.netdevs.is_empty() && nic.rdma_devices.is_empty() {
-        return Some(
-            "has no netdev and no RDMA device here: it is in another namespace, or no driver is bound"
-                .to_owned(),
-        );
+        return Some(Refusal::Absent);
     }
     let signs: Vec<String> = nic.in_use.iter().map(ToString::to_string).collect();
-    (!signs.is_empty() && !take_in_use)
-        .then(|| format!("in use: {} (--take-in-use takes it all the same)", signs.join("; ")))
+    (!signs.is_empty() && !take_in_use).then(|| Refusal::InUse(signs.join("; ")))
 }
 
 fn describe(nic: &Nic) -> String {

@@ -15,7 +15,7 @@ use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock attach --nic rxe1 --netdev keep --container client\n  nicdock attach --nic kind=usnic,any --pid $(crun state mpi | jq .pid) --name mpi\n  nicdock detach mpi\n\nThe container may be any engine's. It goes on running, and stands still for a moment while what it is shown is exchanged. One that\nnicdock has not made keeps its own capabilities, system calls and file system: what these leave open is told.\n\nExit status: 0 when the container has the NIC; 125 when it has not, and everything is as before; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock attach --nic rxe1 --netdev keep --container client\n  nicdock attach --nic kind=usnic,any --pid $(crun state mpi | jq .pid) --name mpi\n  nicdock detach mpi\n\nThe container may be any engine's. It goes on running, and stands still for a moment while what it is shown is exchanged. One that\nnicdock has not made keeps its own capabilities, system calls and file system: what these leave open is told.\n\nExit status: 0 when the container has the NIC; other numbers say why not (nicdock --help), and everything is as before."
 )]
 #[command(group(clap::ArgGroup::new("who").required(true).args(["pid", "container"])))]
 pub struct Options {

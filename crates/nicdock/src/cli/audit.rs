@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::Failure;
 use nicdock_audit::report::{Report, junit, text};
 use nicdock_audit::weakness::Weakness;
 use nicdock_core::audit::{self, Audit, AuditError, Own};
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Holder, Lease, Ledger};
 use nicdock_core::phases::cgroup;
 use nicdock_core::phases::devices::present;
@@ -33,7 +35,7 @@ pub struct Options {
     plan: Option<PathBuf>,
     /// Machine-readable output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Also write the result as JUnit's XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -70,7 +72,7 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     // Made before anything is tried, so that a wrong path is told at once.
     let file = options.junit.as_ref().map(|path| {
         let file = with_callers(|| File::create(path));
-        file.map(OwnedFd::from).map_err(|error| format!("{}: {error}", path.display()))
+        file.map(OwnedFd::from).map_err(|error| unusable(path, error))
     });
     let file = file.transpose()?;
     let mut more = Vec::new();
@@ -104,18 +106,23 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     failure.map_or(Ok(report.exit_status()), |error| Err(error.into()))
 }
 
+/// A file that the user named.
+fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::new(Kind::BadInput, format!("{}: {why}", path.display()))
+}
+
 /// What the container has: by its plan, by the lease whose network namespace the process is in, or by that namespace.
 fn own(options: &Options) -> Result<Own, Failure> {
     if let Some(path) = &options.plan {
-        let content = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let content = std::fs::read(path).map_err(|error| unusable(path, error))?;
         let plan: Plan = serde_json::from_slice(&content).map_err(|error| {
-            format!("{}: not a plan as nicdock plan --json writes it: {error}", path.display())
+            unusable(path, format_args!("not a plan as nicdock plan --json writes it: {error}"))
         })?;
         return Ok(Own::of_grants(plan.grants, plan.weaknesses));
     }
     let Some(pid) = options.pid else { return Ok(Own::default()) };
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
-        .map_err(|error| format!("/proc/{pid}/ns/net: {error}"))?;
+        .map_err(|error| Failure::new(Kind::NoMatch, format!("/proc/{pid}/ns/net: {error}")))?;
     let leases = Ledger::of_machine().read()?;
     let is_theirs = |holder: &&Holder| {
         holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nicdock_host::capture::Capture;
 
 use super::Failure;
+use nicdock_core::kind::Kind;
 use nicdock_core::say::{answer, notice};
 use nicdock_host::source::Live;
 use nicdock_sys::umask::with_callers;
@@ -51,7 +52,10 @@ pub fn capture(options: &Options) -> Result<u8, Failure> {
 fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout();
     if stdout.is_terminal() {
-        return Err("a capture is no text for a terminal: send it to a file or a pipe".into());
+        return Err(Failure::new(
+            Kind::BadInput,
+            "a capture is no text for a terminal: send it to a file or a pipe",
+        ));
     }
     Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?)
 }
@@ -61,9 +65,10 @@ fn to_file(path: &Path, bytes: &[u8], force: bool) -> Result<(), Failure> {
     options.write(true).create_new(!force).create(true).truncate(force);
     let mut file = with_callers(|| options.open(path)).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            format!("{} is there already: --force overwrites it, -o names another", path.display())
+            let why = format!("{} is there already: --force overwrites it, -o names another", path.display());
+            Failure::new(Kind::BadInput, why)
         }
-        _ => format!("cannot write {}: {error}", path.display()),
+        _ => Failure::new(Kind::of_io(&error), format!("cannot write {}: {error}", path.display())),
     })?;
     file.write_all(bytes).map_err(|error| {
         // A piece of a capture is of no use to anybody.

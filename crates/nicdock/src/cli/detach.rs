@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::Failure;
 use super::reconcile;
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Ledger, STATE};
 use nicdock_core::lifecycle::{self, Recovered};
 use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock detach rxe1\n  nicdock detach mpi --wait=30\n  nicdock detach eth3 --force\n\nIt takes back what nicdock attach gave. While a process has the NIC's node open it is refused, with the list of these processes.\nWith --force the NIC goes all the same: the kernel does not close what is open, so the NIC is draining until it is closed.\n\nExit status: 0 when the NIC is the host's again and can be given; 125 when it is not."
+    after_help = "Examples:\n  nicdock detach rxe1\n  nicdock detach mpi --wait=30\n  nicdock detach eth3 --force\n\nIt takes back what nicdock attach gave. While a process has the NIC's node open it is refused, with the list of these processes.\nWith --force the NIC goes all the same: the kernel does not close what is open, so the NIC is draining until it is closed.\n\nExit status: 0 when the NIC is the host's again and can be given; other numbers say why not (nicdock --help)."
 )]
 pub struct Options {
     /// The NIC, by its name, its netdev's or its PCI address, or a container, all of whose attached NICs are meant
@@ -27,7 +28,7 @@ pub struct Options {
 
 pub fn detach(options: &Options) -> Result<u8, Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err("detach needs root, as attach does".into());
+        return Err(Failure::new(Kind::NoRight, "detach needs root, as attach does"));
     }
     let ledger = Ledger::new(Path::new(STATE));
     reconcile::give_back_stale(&ledger)?;
@@ -35,5 +36,5 @@ pub fn detach(options: &Options) -> Result<u8, Failure> {
     let Recovered { done, failed } = lifecycle::detach(&ledger, &options.what, wait, options.force)?;
     done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
     failed.iter().for_each(notice);
-    Ok(if failed.is_empty() { 0 } else { super::FAILURE })
+    Ok(reconcile::status(&failed))
 }

@@ -2,12 +2,13 @@
 
 use super::Failure;
 use super::reconcile::tell;
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock return usnic_0\n  nicdock return 0000:03:00.0 --force\n  nicdock return nic-4711 --force\n\nExit status: 0 when it is back and can be given again; 125 when it is not."
+    after_help = "Examples:\n  nicdock return usnic_0\n  nicdock return 0000:03:00.0 --force\n  nicdock return nic-4711 --force\n\nExit status: 0 when it is back and can be given again; other numbers say why not (nicdock --help)."
 )]
 pub struct Options {
     /// The NIC, by its name, its netdev's or its PCI address, or a container, all of whose NICs are meant
@@ -21,7 +22,7 @@ pub struct Options {
 pub fn give_back(options: &Options) -> Result<u8, Failure> {
     // Else it would wait for the end of processes that it may not end.
     if !rustix::process::geteuid().is_root() {
-        return Err("return needs root, as run does".into());
+        return Err(Failure::new(Kind::NoRight, "return needs root, as run does"));
     }
     tell(&lifecycle::take_back(&Ledger::of_machine(), &options.what, options.force)?)
 }

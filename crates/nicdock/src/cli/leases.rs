@@ -12,7 +12,7 @@ use nicdock_core::say::answer;
 pub struct Options {
     /// Machine-readable output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn leases(options: &Options) -> Result<u8, Failure> {

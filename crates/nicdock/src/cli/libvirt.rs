@@ -10,6 +10,7 @@ use super::host::Known;
 use super::nics::NicOptions;
 use super::terms::{NetlinkOptions, TermOptions};
 use nicdock_core::attach::{Target, Terms};
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle;
 use nicdock_core::plan;
@@ -19,7 +20,7 @@ use nicdock_libvirt::{self, Fresh, Said, Virsh, Wish};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock libvirt install\n  nicdock libvirt xml --nic rxe1 --name mpi --rootfs /srv/mpi -- /usr/bin/sleep 1000 > mpi.xml\n  virsh -c lxc:///system define mpi.xml\n  nicdock libvirt edit mpi --nic kind=usnic,any --ip 10.1.1.2/24 --as fab0\n  virsh -c lxc:///system start mpi\n  nicdock libvirt audit mpi\n\nThe container has the NIC before its program starts, or the program does not start; it goes back when the container ends, however. Domains that say nothing of nicdock are as before. docs/libvirt-lxc.md tells it step by step.\n\nExit status: 0 when it is done; 1 when the audit finds something open; 125 when it is not done; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock libvirt install\n  nicdock libvirt xml --nic rxe1 --name mpi --rootfs /srv/mpi -- /usr/bin/sleep 1000 > mpi.xml\n  virsh -c lxc:///system define mpi.xml\n  nicdock libvirt edit mpi --nic kind=usnic,any --ip 10.1.1.2/24 --as fab0\n  virsh -c lxc:///system start mpi\n  nicdock libvirt audit mpi\n\nThe container has the NIC before its program starts, or the program does not start; it goes back when the container ends, however. Domains that say nothing of nicdock are as before. docs/libvirt-lxc.md tells it step by step.\n\nExit status: 0 when it is done; 1 when the audit finds something open; other numbers say why not (nicdock --help)."
 )]
 pub struct Options {
     #[command(subcommand)]
@@ -27,6 +28,18 @@ pub struct Options {
     /// Which libvirt
     #[arg(short = 'c', long, value_name = "URI", default_value = "lxc:///system", global = true)]
     connect: String,
+}
+
+impl Options {
+    /// Does libvirt call it?
+    pub fn is_hook(&self) -> bool {
+        matches!(self.command, Command::Hook { .. })
+    }
+
+    /// Was an answer for programs asked for?
+    pub fn wants_json(&self) -> bool {
+        matches!(self.command, Command::Audit { json: true, .. })
+    }
 }
 
 #[derive(clap::Subcommand)]
@@ -138,18 +151,20 @@ impl How {
     fn wish(&self) -> Result<Wish, Failure> {
         let request = self.nics.request_within(nicdock_libvirt::LINK_TIMEOUT);
         if request.link_timeout.is_some_and(|seconds| seconds > nicdock_libvirt::LINK_TIMEOUT) {
-            return Err(format!(
-                "--link-timeout is at most {} in a domain of libvirt's: libvirtd answers nobody meanwhile, and virsh gives up after 30",
-                nicdock_libvirt::LINK_TIMEOUT
-            )
-            .into());
+            return Err(Failure::new(
+                Kind::BadInput,
+                format!(
+                    "--link-timeout is at most {} in a domain of libvirt's: libvirtd answers nobody meanwhile, and virsh gives up after 30",
+                    nicdock_libvirt::LINK_TIMEOUT
+                ),
+            ));
         }
         let several = request.selectors.len() > 1;
         if several && (!request.addresses.is_empty() || request.netdev_name.is_some()) {
-            return Err(
-                "--ip and --as are one NIC's: say one --nic here, and add a <nicdock:nic select=\"…\" ip=\"…\" as=\"…\"/> for each other with virsh edit"
-                    .into(),
-            );
+            return Err(Failure::new(
+                Kind::BadInput,
+                "--ip and --as are one NIC's: say one --nic here, and add a <nicdock:nic select=\"…\" ip=\"…\" as=\"…\"/> for each other with virsh edit",
+            ));
         }
         plan::check_wish(&request)?;
         let one = |selector: &_| NicRequest { selectors: vec![Clone::clone(selector)], ..request.clone() };
@@ -221,7 +236,7 @@ fn root(what: &str) -> Result<(), Failure> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    Err(format!("libvirt {what} needs root").into())
+    Err(Failure::new(Kind::NoRight, format!("libvirt {what} needs root")))
 }
 
 fn say(lines: &[String]) -> Result<(), Failure> {
@@ -238,7 +253,10 @@ fn fresh(
 ) -> Result<String, Failure> {
     for (what, path) in [("--rootfs", root), ("the program", command[0].as_str())] {
         if !path.starts_with('/') {
-            return Err(format!("{what}: '{path}' is no whole path, as libvirt wants it").into());
+            return Err(Failure::new(
+                Kind::BadInput,
+                format!("{what}: '{path}' is no whole path, as libvirt wants it"),
+            ));
         }
     }
     let program = Path::new(&command[0]).file_name().unwrap_or_default().to_string_lossy();

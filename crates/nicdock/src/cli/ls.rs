@@ -13,7 +13,7 @@ use nicdock_core::say::answer;
 pub struct Options {
     /// Machine-readable output
     #[arg(long, conflicts_with = "tree")]
-    json: bool,
+    pub json: bool,
     /// Show where each NIC is: NUMA node, root port, bridges, function, devices
     #[arg(long)]
     tree: bool,

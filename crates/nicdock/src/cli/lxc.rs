@@ -10,6 +10,7 @@ use super::nics::NicOptions;
 use super::reconcile;
 use super::terms::{NetlinkOptions, TermOptions};
 use nicdock_core::attach::{Target, Terms};
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle::{self, Recovered};
 use nicdock_core::phases::filters;
@@ -20,11 +21,18 @@ use nicdock_lxc::{Container, Fragment, LxcError, merge, policy, quote};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock lxc install mpi --nic rxe1\n  lxc-start -n mpi\n  nicdock lxc remove mpi\n  nicdock lxc seccomp > /etc/lxc/nicdock.seccomp\n  nicdock lxc config --nic kind=usnic,any --ip 10.1.1.2/24 \\\n      --seccomp /etc/lxc/nicdock.seccomp > /etc/lxc/nicdock.conf\n\nThe container gets the NIC before its program starts, or does not start; it goes back when the container ends, however. Containers that have nothing of it in their configuration are as before. docs/lxc.md tells it step by step.\n\nExit status: 0 when it is done; 125 when it is not; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock lxc install mpi --nic rxe1\n  lxc-start -n mpi\n  nicdock lxc remove mpi\n  nicdock lxc seccomp > /etc/lxc/nicdock.seccomp\n  nicdock lxc config --nic kind=usnic,any --ip 10.1.1.2/24 \\\n      --seccomp /etc/lxc/nicdock.seccomp > /etc/lxc/nicdock.conf\n\nThe container gets the NIC before its program starts, or does not start; it goes back when the container ends, however. Containers that have nothing of it in their configuration are as before. docs/lxc.md tells it step by step.\n\nExit status: 0 when it is done; other numbers say why not (nicdock --help)."
 )]
 pub struct Options {
     #[command(subcommand)]
     command: Command,
+}
+
+impl Options {
+    /// Does LXC call it?
+    pub fn is_hook(&self) -> bool {
+        matches!(self.command, Command::Hook(_))
+    }
 }
 
 #[derive(clap::Subcommand)]
@@ -134,13 +142,20 @@ fn fragment(how: &How, seccomp: Option<&Path>) -> Result<String, Failure> {
     let seccomp = seccomp.map(std::path::absolute).transpose()?;
     for path in [Some(&program), seccomp.as_ref()].into_iter().flatten() {
         if path.to_str().and_then(quote).is_none_or(|quoted| quoted.starts_with('\'')) {
-            return Err(format!("{}: LXC's configuration cannot hold such a path", path.display()).into());
+            return Err(Failure::new(
+                Kind::BadInput,
+                format!("{}: LXC's configuration cannot hold such a path", path.display()),
+            ));
         }
     }
     plan::check_wish(&how.nics.request())?;
     let options = how.words().iter().map(|word| quote(word)).collect::<Option<Vec<_>>>();
-    let options = options
-        .ok_or("an option has a quotation mark or a line's end, which LXC's configuration cannot hold")?;
+    let options = options.ok_or_else(|| {
+        Failure::new(
+            Kind::BadInput,
+            "an option has a quotation mark or a line's end, which LXC's configuration cannot hold",
+        )
+    })?;
     Ok(Fragment {
         program: &program,
         options: &options.join(" "),

@@ -15,14 +15,14 @@ use nicdock_run::{self, Opened};
 #[command(
     // Whoever asks about a NIC has no program yet.
     mut_group("RootOptions", |group| group.required(false)),
-    after_help = "Without a root and a program, what is to do for the NICs alone.\n\nExamples:\n  nicdock plan --nic rxe1\n  nicdock plan --nic kind=roce,numa=0 --rootfs /images/mpi --json -- ./app\n  nicdock plan --nic usnic_0 --host host.tar.gz\n\nExit status: 0; 125 if there is no plan; 2 for a wrong command line."
+    after_help = "Without a root and a program, what is to do for the NICs alone.\n\nExamples:\n  nicdock plan --nic rxe1\n  nicdock plan --nic kind=roce,numa=0 --rootfs /images/mpi --json -- ./app\n  nicdock plan --nic usnic_0 --host host.tar.gz\n\nExit status: 0; other numbers say why there is no plan (nicdock --help)."
 )]
 pub struct Options {
     #[command(flatten)]
     request: RequestOptions,
     /// Machine-readable output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Look at a capture instead of this machine
     #[arg(long, value_name = "CAPTURE")]
     host: Option<PathBuf>,

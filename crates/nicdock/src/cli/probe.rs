@@ -16,7 +16,7 @@ pub struct Options {
     device: Option<String>,
     /// Machine-readable output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Register memory on a usNIC even where its driver is known to crash at that
     ///
     /// On kernels after 6.12 the process then hangs for ever and cannot be killed.

@@ -1,14 +1,15 @@
 //! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
 use super::Failure;
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
-use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::lifecycle::{self, LaunchError, Recovered};
 use nicdock_core::phases::stale;
 use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every command that looks at this machine as root gives back what a killed nicdock left; this one does only that, and\nrepairs leases that cannot be read, which no other command touches. docs/recovery.md tells what each line means.\n\nExit status: 0 when nothing is left to do; 125 when something is."
+    after_help = "Every command that looks at this machine as root gives back what a killed nicdock left; this one does only that, and\nrepairs leases that cannot be read, which no other command touches. docs/recovery.md tells what each line means.\n\nExit status: 0 when nothing is left to do; other numbers say why not (nicdock --help)."
 )]
 pub struct Options {
     /// Only tell what is different from what the ledger says, and what would be done about it
@@ -37,7 +38,16 @@ pub fn reconcile(options: &Options) -> Result<u8, Failure> {
 pub fn tell(recovered: &Recovered) -> Result<u8, Failure> {
     recovered.done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
     recovered.failed.iter().for_each(notice);
-    Ok(if recovered.failed.is_empty() { 0 } else { super::FAILURE })
+    Ok(status(&recovered.failed))
+}
+
+/// Of NICs that did not come back.
+pub fn status(failed: &[LaunchError]) -> u8 {
+    let kind = |error: &LaunchError| match error.kind() {
+        kind @ (Kind::Held | Kind::InUse | Kind::NoRight) => kind,
+        _ => Kind::NotRestored,
+    };
+    failed.first().map_or(0, |error| kind(error).exit_status())
 }
 
 /// What every command that looks at this machine as root does first; says what it gave back on standard error.

@@ -115,7 +115,8 @@ struct Awaited {
 impl Awaited {
     /// Errors: whatever does not go away by waiting.
     fn of(error: Failure, ledger: &Ledger, patience: Duration) -> Result<Self, Failure> {
-        let Some(PlanError::Select(SelectError::Refused { wanted, candidates, .. })) = error.downcast_ref()
+        let Some(PlanError::Select(SelectError::Refused { wanted, candidates, .. })) =
+            error.error.downcast_ref()
         else {
             return Err(error);
         };

@@ -132,7 +132,7 @@ fn paused(lab: &Lab) -> Result<(), Failed> {
     reserved?;
     let text = String::from_utf8_lossy(&output.stderr);
     expect(
-        output.status.code() == Some(125) && text.contains("frozen"),
+        output.status.code() == Some(10) && text.contains("frozen"),
         format!("{}: {text}", output.status),
     )?;
     expect(!succeed(&["leases"])?.contains("rxe1"), "a lease stays")?;
@@ -260,7 +260,7 @@ fn foreign(lab: &Lab, mut shell: Shell) -> Result<(), Failed> {
     // What the container had before is what it has afterwards.
     let had = shell.ask("ls /sys/class/net /sys/class/infiniband 2>&1; wc -l </proc/self/mountinfo; true")?;
     if lab.cgroup == "v1" {
-        let text = fail(125, &[&["attach", "--pid", &pid][..], &rxe1(lab)].concat())?;
+        let text = fail(8, &[&["attach", "--pid", &pid][..], &rxe1(lab)].concat())?;
         expect(text.contains("--accept-netlink") && text.contains("RDMA netlink"), text)?;
         stays(&before)?;
     }
@@ -357,9 +357,9 @@ fn open(lab: &Lab) -> Result<(), Failed> {
     let before = settled();
     attach(&["--container", "busy"], keep, &[])?;
     shell.ask("exec 9<>/dev/infiniband/uverbs1")?;
-    let text = fail(125, &["detach", "rxe1"])?;
+    let text = fail(6, &["detach", "rxe1"])?;
     expect(text.contains("/dev/infiniband/uverbs1 open") && text.contains("--wait"), text)?;
-    let text = fail(125, &["detach", "rxe1", "--wait=1"])?;
+    let text = fail(6, &["detach", "rxe1", "--wait=1"])?;
     expect(text.contains("in use"), text)?;
     works_still(&mut shell)?;
     let mut waiting = command(&["detach", "rxe1", "--wait"]).stdin(Stdio::null()).spawn()?;
@@ -381,7 +381,7 @@ fn open(lab: &Lab) -> Result<(), Failed> {
     if lab.moves_soft_roce() {
         attach(&["--container", "busy"], &["--nic", "rxe1"], &[])?;
         shell.ask("exec 9<>/dev/infiniband/uverbs1")?;
-        let text = fail(125, &["detach", "rxe1", "--force"])?;
+        let text = fail(6, &["detach", "rxe1", "--force"])?;
         expect(text.contains("--force does not help"), text)?;
         shell.ask("exec 9>&-")?;
         succeed(&["detach", "rxe1"])?;
@@ -394,22 +394,22 @@ fn works_still(shell: &mut Shell) -> Result<(), Failed> {
 }
 
 fn refused(lab: &Lab) -> Result<(), Failed> {
-    let text = fail(125, &["attach", "--nic", "eth3", "--pid", "1"])?;
+    let text = fail(12, &["attach", "--nic", "eth3", "--pid", "1"])?;
     expect(text.contains("the host's first one"), text)?;
     let own = std::process::id().to_string();
-    let text = fail(125, &["attach", "--nic", "eth3", "--pid", &own])?;
+    let text = fail(12, &["attach", "--nic", "eth3", "--pid", &own])?;
     expect(text.contains("the host's network namespace"), text)?;
-    let text = fail(125, &["attach", "--nic", "eth3", "--pid", "4194000"])?;
+    let text = fail(3, &["attach", "--nic", "eth3", "--pid", "4194000"])?;
     expect(text.contains("process 4194000"), text)?;
-    let text = fail(125, &["attach", "--nic", "eth3", "--container", "nobody"])?;
+    let text = fail(3, &["attach", "--nic", "eth3", "--container", "nobody"])?;
     expect(text.contains("nobody"), text)?;
-    let text = fail(125, &["detach", "eth3"])?;
+    let text = fail(3, &["detach", "eth3"])?;
     expect(text.contains("was not attached"), text)?;
     let mut shell = unshared(lab)?;
     let pid = shell.pid()?;
     shell.ask("ip link add eth3 type dummy")?;
     let more = [&["attach", "--nic", "eth3", "--pid", &pid][..], accepting(lab)].concat();
-    let text = fail(125, &more)?;
+    let text = fail(12, &more)?;
     expect(text.contains("has an interface eth3 already"), text)?;
     attach(&["--pid", &pid], &["--nic", "eth3", "--as", "other"], accepting(lab))?;
     let links = shell.ask("ls /sys/class/net")?;
@@ -418,7 +418,7 @@ fn refused(lab: &Lab) -> Result<(), Failed> {
     if lab.cgroup == "v1" {
         std::fs::write("/sys/fs/cgroup/devices/plain/devices.allow", "a")?;
         std::fs::write("/sys/fs/cgroup/devices/plain/devices.deny", "c 231:* rw")?;
-        let text = fail(125, &[&["attach", "--pid", &pid][..], &rxe1(lab), accepting(lab)].concat())?;
+        let text = fail(7, &[&["attach", "--pid", &pid][..], &rxe1(lab), accepting(lab)].concat())?;
         expect(text.contains("it allows every device but those"), text)?;
     }
     Ok(())

@@ -65,7 +65,7 @@ fn on_its_way(_: &Lab) -> Result<(), Failed> {
     pass(|_| {
         let lease = lease()?;
         expect(lease["draining"][0]["by"] == "contexts", &lease)?;
-        let said = fail(125, &["reconcile"])?;
+        let said = fail(6, &["reconcile"])?;
         expect(said.contains("by a descriptor that no process has"), said)?;
         let said = fail(125, &AGAIN)?;
         expect(said.contains("1 contexts of rxe1"), said)
@@ -75,7 +75,7 @@ fn on_its_way(_: &Lab) -> Result<(), Failed> {
 
 fn forced(_: &Lab) -> Result<(), Failed> {
     pass(|_| {
-        let said = fail(125, &["return", "rxe1"])?;
+        let said = fail(6, &["return", "rxe1"])?;
         expect(said.contains("--force"), said)?;
         succeed(&["return", "rxe1", "--force"])?;
         succeed(&AGAIN).map(drop)?;

@@ -41,7 +41,7 @@ fn in_parts(lab: &Lab) -> Result<(), Failed> {
     into("host.slice", &host.id().to_string())?;
     eventually("it is in the process namespace", || sleeping("90089").is_some())?;
     into("system.slice", &sleeping("90089").unwrap_or_default().to_string())?;
-    let said = fail(125, &attach);
+    let said = fail(8, &attach);
     host.kill()?;
     host.wait()?;
     let said = said?;

@@ -191,7 +191,7 @@ fn remade(_: &Lab) -> Result<(), Failed> {
             expect(said.contains("the old device is still there") && said.contains(&pid), said)?;
             expect(lease()?["state"] == "stuck", lease()?)?;
             let begin = std::time::Instant::now();
-            let said = fail(125, &["reconcile"])?;
+            let said = fail(9, &["reconcile"])?;
             println!("tried again in {:.1?}", begin.elapsed());
             expect(said.contains(&pid), said)?;
             let said = fail(125, &["run", "--nic", "rxe1", "--host-root", "--", "true"])?;

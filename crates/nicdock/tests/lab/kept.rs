@@ -37,7 +37,7 @@ fn socket(lab: &Lab) -> Result<(), Failed> {
     eventually("it has passed them", || std::path::Path::new(&format!("{FOLDER}/passed")).exists())?;
     container.kill_supervisor()?;
     let begin = Instant::now();
-    let said = fail(125, &["reconcile"])?;
+    let said = fail(9, &["reconcile"])?;
     println!("the first command waited {:.1?}", begin.elapsed());
     expect(said.contains("a message that nobody has received may keep it"), &said)?;
     expect(said.contains(&format!("process {} (", thread.pid())), said)?;
@@ -56,9 +56,9 @@ fn socket(lab: &Lab) -> Result<(), Failed> {
     expect(said.contains("what container kept has left"), said)?;
     thread.does("receive", "has")?;
     let left_open = command(&["reconcile"]).env("NICDOCK_LEAVE_OPEN", "socket-holders").output()?;
-    expect(left_open.status.code() == Some(125), "it came back although no socket is looked at")?;
+    expect(left_open.status.code() == Some(9), "it came back although no socket is looked at")?;
     if !reaches_threads(lab) {
-        fail(125, &["reconcile"])?;
+        fail(9, &["reconcile"])?;
         process.does("receive", "has")?;
     }
     let begin = Instant::now();

@@ -46,10 +46,10 @@ fn listed(_: &Lab) -> Result<(), Failed> {
 }
 
 fn forced(_: &Lab) -> Result<(), Failed> {
-    let text = fail(125, &["return", "eth3"])?;
+    let text = fail(3, &["return", "eth3"])?;
     expect(text.contains("has a lease"), text)?;
     let running = Running::start("eth3", &["--name", "first"], "exec sleep 90031")?;
-    let text = fail(125, &["return", "eth3"])?;
+    let text = fail(5, &["return", "eth3"])?;
     expect(text.contains("container first") && text.contains("--force"), text)?;
     let text = succeed(&["return", "first", "--force"])?;
     expect(text.contains("ended container first and took back eth3"), text)?;
@@ -88,7 +88,7 @@ fn breaks(_: &Lab) -> Result<(), Failed> {
     kill(sleeping("90038").ok_or("no program")?, "KILL")?;
     expect(sharing.wait()? == Some(137), "its nicdock")?;
     expect(!std::path::Path::new("/sys/class/net/eth3").exists(), "eth3 is the host's")?;
-    let said = fail(125, &["reconcile"])?;
+    let said = fail(9, &["reconcile"])?;
     expect(said.contains("container first runs"), said)?;
     kill(sleeping("90036").ok_or("no program")?, "KILL")?;
     expect(running.wait()? == Some(137), "its nicdock")?;

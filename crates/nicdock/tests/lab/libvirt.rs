@@ -335,7 +335,7 @@ fn audited(lab: &Lab) -> Result<(), Failed> {
     // What was given by hand becomes nicdock's.
     plain.define_xml(&plain.plain(&by_hand(lab.moves_soft_roce().then_some("eth1")))?)?;
     let refused = [&["libvirt", "edit", "byhand"], &rxe1(lab)[..]].concat();
-    let said = fail(125, &refused)?;
+    let said = fail(12, &refused)?;
     expect(said.contains("nicdock libvirt adopt"), said)?;
     let said = nicdock(&["libvirt", "adopt", "byhand"]);
     let told = String::from_utf8_lossy(&said.stderr);

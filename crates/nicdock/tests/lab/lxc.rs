@@ -168,7 +168,7 @@ fn lifecycle(lab: &Lab) -> Result<(), Failed> {
         let config = std::fs::read_to_string(format!("{PATH}/mpi/config"))?;
         expect(config == container.config, config)?;
         expect(!Path::new(&format!("{PATH}/mpi/nicdock.conf")).exists(), "nicdock.conf is still there")?;
-        let text = fail(125, &["lxc", "remove", "mpi", "-P", PATH])?;
+        let text = fail(3, &["lxc", "remove", "mpi", "-P", PATH])?;
         expect(text.contains("nothing of nicdock's"), text)?;
     }
     stays(&before)

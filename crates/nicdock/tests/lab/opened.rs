@@ -239,8 +239,8 @@ fn bundle_link(_: &Lab) -> Result<(), Failed> {
         ("rootfs", bind(&own), "other-data", "-v"),
     ] {
         fs::write(scene.at("config.json"), config(root, &mounts, &["/bin/sh", "-c", "true"]))?;
-        for command in ["plan", "run"] {
-            let text = fail(125, &[command, "--nic", "eth3", "--bundle", &folder])?;
+        for (command, status) in [("plan", 12), ("run", 125)] {
+            let text = fail(status, &[command, "--nic", "eth3", "--bundle", &folder])?;
             let named = text.contains(&format!("{folder}{link} is a symbolic link"));
             expect(named && text.contains(advice), text)?;
         }

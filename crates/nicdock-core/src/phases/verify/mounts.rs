@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::super::PhaseError;
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::request::Root;
 use nicdock_sys::mountinfo::{self, Mounted};
@@ -64,6 +65,7 @@ fn expected(plan: &Plan, mount: &Mounted) -> Result<(), &'static str> {
 
 fn refused(point: &Path, reason: &str) -> PhaseError {
     PhaseError::new("verifying mounts", io::Error::other(format!("{} {reason}", point.display())))
+        .of_kind(Kind::NotClosed)
 }
 
 #[cfg(test)]

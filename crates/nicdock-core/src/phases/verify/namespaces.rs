@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use super::super::{Doing, PhaseError};
+use crate::kind::Kind;
 
 /// Never shared with the host.
 const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
@@ -29,5 +30,5 @@ fn expect(holds: bool, kind: &str, what: &str) -> Result<(), PhaseError> {
         return Ok(());
     }
     let error = io::Error::other(format!("the container's {kind} namespace is {what}"));
-    Err(PhaseError::new("verifying namespaces", error))
+    Err(PhaseError::new("verifying namespaces", error).of_kind(Kind::NotClosed))
 }

@@ -35,7 +35,7 @@ const RUN: [&str; 5] = ["run", "--nic", "rxe1", "--netdev", "keep"];
 fn refused(args: &[&str]) -> Result<String, Failed> {
     let output = nicdock(args);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_refused = matches!(output.status.code(), Some(2 | 125));
+    let is_refused = matches!(output.status.code(), Some(2..=12 | 125));
     expect(is_refused, format!("{args:?}: {}: {text}", output.status))?;
     steers_nothing(&format!("what nicdock says to {args:?}"), &text)?;
     Ok(text)

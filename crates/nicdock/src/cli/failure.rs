@@ -1,0 +1,137 @@
+//! Why a command failed: for people in words, for programs by its kind.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use nicdock_core::attach::TargetError;
+use nicdock_core::audit::AuditError;
+use nicdock_core::doing::PhaseError;
+use nicdock_core::kind::Kind;
+use nicdock_core::lease::LeaseError;
+use nicdock_core::lifecycle::LaunchError;
+use nicdock_core::plan::PlanError;
+use nicdock_host::capture::CaptureError;
+use nicdock_host::inventory::InventoryError;
+use nicdock_libvirt::{AdoptError, DomainError, GateError, InstallError, RootError, VirshError};
+use nicdock_lxc::{LxcError, PolicyError};
+use serde_json::{Value, json};
+
+/// Any failure of nicdock's.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: Box<dyn Error>,
+    pub kind: Kind,
+    /// The NIC that could not be had, if it was one.
+    nic: Option<String>,
+    /// The container that has it.
+    holder: Option<String>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { error: message.into().into(), kind, nic: None, holder: None }
+    }
+
+    /// As programs read it, where an answer was to be JSON.
+    pub fn json(&self) -> Value {
+        let message = self.error.to_string();
+        let error =
+            json!({"kind": self.kind.name(), "message": message, "nic": self.nic, "holder": self.holder});
+        json!({"schema": 1, "error": error})
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// An error of one of the parts, whose kind is known.
+pub trait OfKind: Error {
+    fn of_kind(&self) -> Kind;
+
+    /// The NIC that could not be had, and the container that has it.
+    fn about(&self) -> (Option<&str>, Option<&str>) {
+        (None, None)
+    }
+}
+
+impl<E: OfKind + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let (nic, holder) = error.about();
+        let (nic, holder) = (nic.map(str::to_owned), holder.map(str::to_owned));
+        Self { kind: error.of_kind(), nic, holder, error: error.into() }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::new(Kind::Other, message)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(message: &str) -> Self {
+        Self::new(Kind::Other, message)
+    }
+}
+
+impl OfKind for PlanError {
+    fn of_kind(&self) -> Kind {
+        self.kind()
+    }
+
+    fn about(&self) -> (Option<&str>, Option<&str>) {
+        let Self::Select(error) = self else { return (None, None) };
+        error.obstacle().map_or((None, None), |(candidate, why)| (Some(&candidate.nic), why.holder()))
+    }
+}
+
+impl OfKind for LeaseError {
+    fn of_kind(&self) -> Kind {
+        self.kind()
+    }
+
+    fn about(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Taken { nic, container } => (Some(nic), Some(container)),
+            Self::Name(container) => (None, Some(container)),
+            _ => (None, None),
+        }
+    }
+}
+
+macro_rules! of_kind {
+    ($($error:ty: $kind:expr),* $(,)?) => {
+        $(impl OfKind for $error {
+            fn of_kind(&self) -> Kind {
+                let kind: fn(&Self) -> Kind = $kind;
+                kind(self)
+            }
+        })*
+    };
+}
+
+of_kind! {
+    AdoptError: AdoptError::kind,
+    AuditError: AuditError::kind,
+    CaptureError: |_| Kind::BadInput,
+    DomainError: |_| Kind::BadInput,
+    GateError: |_| Kind::NotClosed,
+    InstallError: InstallError::kind,
+    InventoryError: |error| match error {
+        InventoryError::Read { source, .. } | InventoryError::Netlink { source, .. } => Kind::of_io(source),
+        InventoryError::Malformed { .. } => Kind::Other,
+    },
+    LaunchError: LaunchError::kind,
+    LxcError: LxcError::kind,
+    PhaseError: |error| error.kind,
+    PolicyError: |_| Kind::Unsupported,
+    RootError: RootError::kind,
+    TargetError: TargetError::kind,
+    VirshError: VirshError::kind,
+    io::Error: Kind::of_io,
+    serde_json::Error: |_| Kind::Other,
+}

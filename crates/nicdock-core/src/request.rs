@@ -13,7 +13,7 @@ pub use family::Family;
 pub use limits::{Limits, PROCESSES, Processes, Size};
 pub use netlink::Netlink;
 pub use profile::Profile;
-pub use selector::Selector;
+pub use selector::{Selector, TERMS};
 pub use sockets::Sockets;
 
 use std::path::PathBuf;

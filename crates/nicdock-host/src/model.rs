@@ -4,16 +4,20 @@
 //! (selectors, the plan, the listing) is a function of it.
 
 mod in_use;
+mod link;
 mod netdev;
 mod nic;
 mod pci;
 mod rdma;
+mod speed;
 
 pub use in_use::InUse;
+pub use link::Link;
 pub use netdev::{Address, Lifetime, Mac, Netdev, Route, hex};
 pub use nic::{Isolation, IsolationMethod, Nic, NicKind};
 pub use pci::{ParsePciAddressError, PciAddress, PciFunction};
 pub use rdma::{LinkLayer, Node, RdmaDevice, RdmaNetnsMode, RdmaPort, UsnicPool, UsnicQueuePair};
+pub use speed::Speed;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,6 @@
 mod columns;
 mod json;
 mod leases;
-mod link;
 mod pool;
 mod table;
 mod tree;

@@ -339,3 +339,34 @@ fn an_efa_device_without_a_netdev_gets_its_node_alone() {
     let nic = &plan["container"]["nics"][0];
     assert_eq!((&nic["netdev"], &nic["nodes"]), (&Value::Null, &json!(["/dev/infiniband/uverbs0"])));
 }
+
+#[test]
+fn a_selector_means_these() {
+    let names = |file: &str, selector: &str| -> Vec<String> {
+        let path = capture(file);
+        let list = text(&nicdock(&["ls", "--json", selector, "--host", path.to_str().unwrap()]));
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let nics = list["nics"].as_array().unwrap().iter();
+        nics.map(|nic| nic["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("cisco-usnic", "speed>=10G"), ["usnic_0", "usnic_1"]);
+    assert_eq!(names("cisco-usnic", "speed>=1G,kind=ethernet"), ["eno1"]);
+    assert_eq!(names("cisco-usnic", "link=init"), ["usnic_1"]);
+    assert_eq!(names("infiniband-8", "driver=mlx5_core,numa=1,speed>=400G").len(), 4);
+    assert_eq!(names("lab-6.1", "driver=rxe,speed>=2.5G"), ["rxe1"]);
+    // The default route leaves by it.
+    assert_eq!(names("cisco-usnic", "eno1"), ["eno1"]);
+    let path = capture("cisco-usnic");
+    let none = |selector: &str| nicdock(&["ls", "--json", selector, "--host", path.to_str().unwrap()]);
+    refusal_as(&none("eno1,free"), Some((3, "no_match")));
+    refusal_as(&none("speed>=100G"), Some((3, "no_match")));
+    assert_eq!(none("speed>100G,").status.code(), Some(2));
+}
+
+#[test]
+fn the_page_about_selectors_has_every_term() {
+    let page = include_str!("../../../docs/selectors.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let terms = nicdock_core::request::TERMS.map(|(word, means)| format!("| `{word}` | {means} |"));
+    assert_eq!(rows, terms);
+}

@@ -106,7 +106,7 @@ pub fn select(
     let mut taken = BTreeSet::new();
     for selector in selectors {
         let matching: Vec<usize> =
-            (0..host.nics.len()).filter(|i| selector.matches(&host.nics[*i])).collect();
+            (0..host.nics.len()).filter(|i| selector.matches(host, &host.nics[*i])).collect();
         let (text, wanted) = (selector.to_string(), selector.count);
         if matching.is_empty() {
             let refused = Some(Refusal::NoMatch);

@@ -1,11 +1,13 @@
-//! Which NICs: `rxe0`, `0000:06:00.0`, `2xkind=roce,numa=0`, `any`.
+//! Which NICs: `rxe0`, `0000:06:00.0`, `2xkind=roce,numa=0`, `speed>=100G,any`.
+
+mod term;
 
 use std::fmt;
 use std::str::FromStr;
 
-use nicdock_host::model::{Nic, NicKind, PciAddress};
+use nicdock_host::model::{Host, Nic, NicKind};
 
-use super::AddressWithPrefix;
+pub use term::{TERMS, Term};
 
 /// Terms that a NIC must all match, and how many NICs to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,22 +16,10 @@ pub struct Selector {
     pub terms: Vec<Term>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Term {
-    /// An RDMA device or a netdev.
-    Named(String),
-    Pci(PciAddress),
-    Kind(NicKind),
-    Numa(u32),
-    Subnet(AddressWithPrefix),
-    /// Whichever comes first of those that match the other terms.
-    Any,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSelectorError {
     #[error(
-        "selector '{0}' has an empty term: expected a NIC's name, a PCI address, kind=, numa=, subnet= or any"
+        "selector '{0}' has an empty term: there are {written}", written = term::written()
     )]
     EmptyTerm(String),
     #[error("selector '{0}' takes no NIC: the count before 'x' must be 1 to 64")]
@@ -65,50 +55,16 @@ fn split_count(text: &str) -> Option<(usize, &str)> {
     }
 }
 
-impl Term {
-    fn parse(word: &str) -> Result<Self, Option<String>> {
-        let value = |result: Result<Self, String>| result.map_err(Some);
-        match word.split_once('=') {
-            Some(("kind", kind)) => {
-                value(NicKind::ALL.into_iter().find(|k| k.as_str() == kind).map(Self::Kind).ok_or_else(
-                    || format!("no kind '{kind}': one of {}", NicKind::ALL.map(NicKind::as_str).join(", ")),
-                ))
-            }
-            Some(("numa", node)) => {
-                value(node.parse().map(Self::Numa).map_err(|_| format!("'{node}' is no NUMA node number")))
-            }
-            Some(("subnet", net)) => {
-                value(net.parse().map(Self::Subnet).map_err(|e: super::ParseAddressError| e.to_string()))
-            }
-            Some((key, _)) => Err(Some(format!("no term '{key}=': there are kind=, numa= and subnet="))),
-            None if word.is_empty() => Err(None),
-            None if word == "any" => Ok(Self::Any),
-            None => Ok(word.parse().map_or_else(|_| Self::Named(word.to_owned()), Self::Pci)),
-        }
-    }
-
-    pub fn matches(&self, nic: &Nic) -> bool {
-        match self {
-            Self::Named(name) => {
-                nic.name == *name
-                    || nic.rdma_devices.iter().any(|d| d.name == *name)
-                    || nic.netdevs.iter().any(|n| n.name == *name || n.altnames.contains(name))
-            }
-            Self::Pci(address) => nic.pci == Some(*address),
-            Self::Kind(kind) => nic.kind == *kind,
-            Self::Numa(node) => nic.numa_node == Some(*node),
-            Self::Subnet(net) => nic.netdevs.iter().flat_map(|n| &n.addresses).any(|a| net.contains(a.ip)),
-            Self::Any => true,
-        }
-    }
-}
-
 impl Selector {
-    /// Whether `nic` is meant. A NIC without RDMA is only meant when it is named, or its kind is.
-    pub fn matches(&self, nic: &Nic) -> bool {
-        let explicit = |t: &Term| matches!(t, Term::Named(_) | Term::Pci(_) | Term::Kind(_));
-        (nic.kind != NicKind::Ethernet || self.terms.iter().any(explicit))
-            && self.terms.iter().all(|t| t.matches(nic))
+    /// Whether `nic` is meant. A NIC without RDMA is only meant when it is named, or its kind or driver is.
+    pub fn matches(&self, host: &Host, nic: &Nic) -> bool {
+        (nic.kind != NicKind::Ethernet || self.terms.iter().any(Term::is_explicit))
+            && self.terms.iter().all(|term| term.matches(host, nic))
+    }
+
+    /// Whether only one that can be taken now is meant.
+    pub fn wants_free(&self) -> bool {
+        self.terms.contains(&Term::Free)
     }
 
     /// Whether the first of several that match will do.
@@ -129,14 +85,7 @@ impl fmt::Display for Selector {
             if i > 0 {
                 f.write_str(",")?;
             }
-            match term {
-                Term::Named(name) => f.write_str(name)?,
-                Term::Pci(address) => write!(f, "{address}")?,
-                Term::Kind(kind) => write!(f, "kind={kind}")?,
-                Term::Numa(node) => write!(f, "numa={node}")?,
-                Term::Subnet(net) => write!(f, "subnet={net}")?,
-                Term::Any => f.write_str("any")?,
-            }
+            write!(f, "{term}")?;
         }
         Ok(())
     }
@@ -156,6 +105,7 @@ mod tests {
             "xe0",
             "1x3xfoo",
             "1x0xe",
+            "2xkind=ib,speed>=2.5G,driver=mlx5_core,link=no-carrier,free,any",
         ] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
@@ -168,7 +118,11 @@ mod tests {
             ("a,,b", "empty"),
             ("0xany", "1 to 64"),
             ("kind=foo", "usnic, roce"),
-            ("speed=1", "no term"),
+            ("speed=1G", "speed>=1G"),
+            ("speed>=1", "100G"),
+            ("link=on", "no-carrier"),
+            ("driver=", "no driver"),
+            ("size=1", "speed>=SPEED"),
         ] {
             let error = text.parse::<Selector>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

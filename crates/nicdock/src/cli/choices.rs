@@ -1,9 +1,15 @@
 //! The values of options that have only a few: for help and completion, which the library knows nothing of.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use nicdock_core::request::{NetdevMode, Profile};
+use nicdock_core::request::{NetdevMode, Profile, TERMS};
 
 const NIC: (&str, &str) = ("nic", "The container's NICs, CPUs and memory; nothing else");
+
+/// What a selector can be, for help.
+pub fn selector(what: &str) -> String {
+    let words = TERMS.map(|(word, _)| word).join(", ");
+    format!("{what}: {words}; several are joined with commas, 2x… takes two (docs/selectors.md)")
+}
 
 /// How much of the host's /sys a container of nicdock's own is shown.
 pub fn view() -> impl TypedValueParser<Value = Profile> {

@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 
 use super::Failure;
+use super::choices;
 use super::host::Known;
 use super::reconcile::give_back_stale;
 use crate::listing::{self, Held, Holder, Holders};
+use nicdock_core::kind::Kind;
 use nicdock_core::lease::{self, Lease, Ledger};
+use nicdock_core::request::Selector;
 use nicdock_core::say::answer;
+use nicdock_host::model::Nic;
 
 #[derive(clap::Args)]
 pub struct Options {
+    #[arg(value_name = "SEL", help = choices::selector("Only NICs that one of these means"))]
+    selectors: Vec<Selector>,
     /// Machine-readable output
     #[arg(long, conflicts_with = "tree")]
     pub json: bool,
@@ -29,17 +35,38 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
     if options.host.is_none() && rustix::process::geteuid().is_root() {
         give_back_stale(&Ledger::of_machine())?;
     }
-    let known = Known::read(options.host.as_deref())?;
+    let mut known = Known::read(options.host.as_deref())?;
+    if !options.selectors.is_empty() {
+        keep_selected(&mut known, &options.selectors);
+        if known.host.nics.is_empty() {
+            let words: Vec<String> = options.selectors.iter().map(ToString::to_string).collect();
+            let why = format!("no NIC here is {} (nicdock ls --all shows them)", words.join(" or "));
+            return Err(Failure::new(Kind::NoMatch, why));
+        }
+    }
+    // What is named is shown, whatever it is.
+    let all = options.all || !options.selectors.is_empty();
     let holders = holders(&known);
     let text = if options.json {
-        listing::json(&known.host, &holders, options.all)?
+        listing::json(&known.host, &holders, all)?
     } else if options.tree {
-        listing::tree(&known.host, &holders, options.all)
+        listing::tree(&known.host, &holders, all)
     } else {
-        listing::table(&known.host, &holders, options.all)
+        listing::table(&known.host, &holders, all)
     };
     answer(&text)?;
     Ok(0)
+}
+
+/// Leaves the NICs that a selector means, whatever its count.
+fn keep_selected(known: &mut Known, selectors: &[Selector]) {
+    let held = known.held();
+    let is_free = |nic: &Nic| nic.in_use.is_empty() && !held.contains_key(&nic.name);
+    let is_meant = |nic: &Nic| {
+        let means = |one: &Selector| one.matches(&known.host, nic) && (!one.wants_free() || is_free(nic));
+        selectors.iter().any(means)
+    };
+    known.host.nics = known.host.nics.iter().filter(|nic| is_meant(nic)).cloned().collect();
 }
 
 fn holders(known: &Known) -> Holders {

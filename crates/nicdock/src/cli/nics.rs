@@ -5,8 +5,7 @@ use nicdock_core::request::{AddressWithPrefix, LINK_TIMEOUT, NetdevMode, NicRequ
 
 #[derive(clap::Args)]
 pub struct NicOptions {
-    /// Which NIC: an RDMA device, a netdev, a PCI address, kind=, numa=, subnet=, any; joined with commas; 2x… takes two
-    #[arg(long = "nic", value_name = "SEL", required = true)]
+    #[arg(long = "nic", value_name = "SEL", required = true, help = choices::selector("Which NIC"))]
     selectors: Vec<Selector>,
     /// Address inside, instead of the NIC's own (may be repeated)
     #[arg(long = "ip", value_name = "ADDR/LEN")]

@@ -7,8 +7,8 @@ use nicdock_host::model::{
 };
 use serde::Serialize;
 
-use super::link::Link;
 use super::{Holder, Holders, shown, vfs_behind_iommu};
+use nicdock_host::model::Link;
 
 /// The whole answer.
 #[derive(Serialize)]

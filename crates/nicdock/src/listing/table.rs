@@ -3,8 +3,8 @@
 use nicdock_host::model::{Host, InUse, IsolationMethod, Nic};
 
 use super::columns::columns;
-use super::link::Link;
 use super::{Holders, node_names, shown};
+use nicdock_host::model::Link;
 
 const HEADING: [&str; 10] =
     ["NAME", "KIND", "NETDEV", "PCI", "NUMA", "LINK", "ADDRESSES", "NODES", "HELD BY", "ISOLATION"];

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use nicdock_host::model::{Host, Nic, PciAddress, PciFunction};
 
-use super::link::Link;
 use super::{Held, Holders, pool, shown};
+use nicdock_host::model::Link;
 
 /// What is printed on one line, with what hangs below.
 #[derive(Default)]

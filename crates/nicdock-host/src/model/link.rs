@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use nicdock_host::model::{Netdev, Nic};
 use serde::Serialize;
+
+use super::{Netdev, Nic, Speed};
 
 /// The link of a NIC's first port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,25 +45,6 @@ impl fmt::Display for Link {
     /// `up 100G`, `up 2.5G`, `down`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.state)?;
-        match self.speed_mbps {
-            None => Ok(()),
-            Some(mbps @ ..1000) => write!(f, " {mbps}M"),
-            Some(mbps) if mbps % 1000 == 0 => write!(f, " {}G", mbps / 1000),
-            Some(mbps) => write!(f, " {}.{}G", mbps / 1000, mbps % 1000 / 100),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn speeds_are_printed_as_people_say_them() {
-        let text = |speed_mbps| Link { state: "up".into(), speed_mbps }.to_string();
-        assert_eq!(text(Some(100)), "up 100M");
-        assert_eq!(text(Some(2500)), "up 2.5G");
-        assert_eq!(text(Some(400_000)), "up 400G");
-        assert_eq!(text(None), "up");
+        self.speed_mbps.map_or(Ok(()), |mbps| write!(f, " {}", Speed { mbps }))
     }
 }

@@ -5,5 +5,5 @@ mod openings;
 mod target;
 mod whole;
 
-pub use apply::{Terms, attach, memlock, openings};
+pub use apply::{Attached, Terms, attach, memlock, openings};
 pub use target::{Target, TargetError};

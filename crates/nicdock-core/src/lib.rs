@@ -9,6 +9,7 @@ mod fuzz;
 pub mod kind;
 pub mod lease;
 pub mod lifecycle;
+pub mod node;
 pub mod phases;
 pub mod plan;
 pub mod request;

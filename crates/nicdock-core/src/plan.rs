@@ -159,6 +159,12 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// The NIC that could not be had, and the container that has it.
+    pub fn about(&self) -> (Option<&str>, Option<&str>) {
+        let Self::Select(error) = self else { return (None, None) };
+        error.obstacle().map_or((None, None), |(candidate, why)| (Some(&candidate.nic), why.holder()))
+    }
+
     pub fn kind(&self) -> Kind {
         match self {
             Self::Select(error) => error.kind(),

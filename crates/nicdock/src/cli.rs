@@ -2,13 +2,13 @@
 
 mod attach;
 mod audit;
+mod call;
 mod capture;
 mod choices;
 mod detach;
-mod failure;
 mod generate;
 mod give_back;
-pub mod host;
+mod host;
 mod leases;
 mod libvirt;
 mod ls;
@@ -23,7 +23,7 @@ mod terms;
 
 use std::process::ExitCode;
 
-use failure::Failure;
+use crate::failure::Failure;
 
 use clap::{Parser, Subcommand};
 
@@ -72,6 +72,8 @@ enum Command {
     Return(give_back::Options),
     /// Give back what a killed nicdock could not, and repair the ledger
     Reconcile(reconcile::Options),
+    /// Do what a program asks: one JSON request on standard input, one answer on standard output
+    Call(call::Options),
     /// Print a shell's completion script
     Completion { shell: clap_complete::Shell },
     /// Print the manual page (roff), or write one for each command
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Leases(options) => leases::leases(&options),
         Command::Return(options) => give_back::give_back(&options),
         Command::Reconcile(options) => reconcile::reconcile(&options),
+        Command::Call(options) => return call::call(&options),
         Command::Completion { shell } => Ok(generate::completion(shell)),
         Command::Man { to } => generate::manual(to.as_deref()),
     };

@@ -9,12 +9,13 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+use nicdock_core::lease::{self, Lease};
 use nicdock_host::model::{Host, Nic, NicKind, Node};
 use serde::Serialize;
 
 pub use columns::columns;
-pub use json::json;
-pub use leases::{leases, leases_json};
+pub use json::{json, value};
+pub use leases::{leases, leases_json, leases_value};
 pub use table::table;
 pub use tree::tree;
 
@@ -47,6 +48,16 @@ impl Held {
 
 /// By the name of the NIC.
 pub type Holders = BTreeMap<String, Held>;
+
+/// By the leases.
+pub fn holders(leases: &[Lease]) -> Holders {
+    let holder = |h: &lease::Holder| Holder { container: h.container.clone(), pid: h.supervisor.pid };
+    let held = |lease: &Lease| Held {
+        containers: lease.holders.iter().map(holder).collect(),
+        kept_by: lease.holders.is_empty().then(|| lease.kept_by()),
+    };
+    leases.iter().map(|lease| (lease.grant.nic.name.clone(), held(lease))).collect()
+}
 
 /// The NICs that are listed: plain Ethernet is, like a disk, no fabric NIC, and shown only when asked for.
 fn shown(host: &Host, all: bool) -> impl Iterator<Item = &Nic> {

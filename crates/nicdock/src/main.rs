@@ -1,6 +1,8 @@
 //! nicdock gives a Linux container one of the host's fabric NICs and nothing else.
 
+mod call;
 mod cli;
+mod failure;
 mod listing;
 mod probe;
 

@@ -11,6 +11,7 @@ mod edits;
 #[cfg(test)]
 mod fuzz;
 mod gate;
+pub mod hook;
 mod installed;
 mod root;
 mod virsh;

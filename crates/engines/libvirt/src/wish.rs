@@ -103,7 +103,7 @@ impl Wish {
 
     pub fn terms(&self) -> Terms {
         // The gate's filter refuses it in any case.
-        Terms::of_start(self.view, false, self.keep_privileges, self.netlink.clone(), self.memlock)
+        Terms::of_start("libvirt", self.view, false, self.keep_privileges, self.netlink.clone(), self.memlock)
     }
 }
 

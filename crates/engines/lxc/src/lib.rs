@@ -4,6 +4,7 @@
 //! execute its program; should the hook fail, that process is killed (src/lxc/start.c, `lxc_spawn()`).
 
 mod fragment;
+pub mod hook;
 mod installed;
 mod policy;
 

@@ -8,7 +8,7 @@ use nicdock_audit::weakness::Weakness;
 use super::Target;
 use super::openings::{of_limits, of_status};
 use crate::kind::Kind;
-use crate::lease::{ATTACH, DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
+use crate::lease::{DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
 use crate::lifecycle::{LaunchError, Siblings, finish, turn};
 use crate::phases::devices::given_nodes;
 use crate::phases::show::{Showing, show};
@@ -24,6 +24,8 @@ use nicdock_sys::signals::Signals;
 /// How they are given.
 #[derive(Clone)]
 pub struct Terms {
+    /// Who gives it: `attach`, `lxc`, `libvirt`, …
+    pub engine: String,
     /// What the container is shown of /sys.
     pub view: Profile,
     /// Take a container whose root can use RDMA netlink.
@@ -41,24 +43,60 @@ pub struct Terms {
 impl Terms {
     /// For a container whose engine waits for nicdock. With `keep_privileges` capabilities and mounts are its own affair.
     pub fn of_start(
+        engine: &str,
         view: Profile,
         accept_netlink: bool,
         keep_privileges: bool,
         netlink: Vec<Netlink>,
         memlock: Memlock,
     ) -> Self {
-        Self { view, accept_netlink, netlink, memlock, starts: true, cover_proc: !keep_privileges }
+        Self {
+            engine: engine.to_owned(),
+            view,
+            accept_netlink,
+            netlink,
+            memlock,
+            starts: true,
+            cover_proc: !keep_privileges,
+        }
+    }
+
+    /// For a container that runs, whose capabilities and limits are what they are.
+    pub fn of_running(engine: &str, view: Profile, accept_netlink: bool, netlink: Vec<Netlink>) -> Self {
+        let memlock = Memlock::Unlimited;
+        Self {
+            engine: engine.to_owned(),
+            view,
+            accept_netlink,
+            netlink,
+            memlock,
+            starts: false,
+            cover_proc: false,
+        }
+    }
+
+    /// Are capabilities and mounts the container's own affair?
+    pub fn keeps_privileges(&self) -> bool {
+        !self.cover_proc
     }
 }
 
-/// Gives them, all or none. `lock` was taken before the grants were planned. Gives what is left open, in sentences.
+/// What is to be told of a container that was given NICs.
+pub struct Attached {
+    /// What is left open.
+    pub weaknesses: Vec<Weakness>,
+    /// What differs from what was asked, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Gives them, all or none. `lock` was taken before the grants were planned.
 pub fn attach(
     target: &Target,
     grants: &[Grant],
     terms: &Terms,
     ledger: &Ledger,
     lock: Lock,
-) -> Result<Vec<String>, LaunchError> {
+) -> Result<Attached, LaunchError> {
     let (refuses, accepted) = netlink(target, terms)?;
     free_names(target, grants)?;
     network::check_identities(grants)?;
@@ -71,14 +109,13 @@ pub fn attach(
     weaknesses.extend(openings(target, terms.starts));
     weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
     weaknesses.extend(grants.iter().filter_map(of_gids));
-    let token = ledger.take(&lock, &target.name, ATTACH, grants, &weaknesses)?;
+    let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
     let Err(error) = done else {
-        warnings.extend(weaknesses.iter().map(Weakness::to_string));
         warnings.extend(memlock(target, terms.memlock));
-        return Ok(warnings);
+        return Ok(Attached { weaknesses, warnings });
     };
     let leases = {
         let lock = ledger.lock()?;

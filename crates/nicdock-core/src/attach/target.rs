@@ -9,7 +9,7 @@ use nicdock_sys::processes;
 
 use super::whole::whole;
 use crate::kind::Kind;
-use crate::lease::{ATTACH, Holder, Lease, ProcessId};
+use crate::lease::{Holder, Lease, ProcessId};
 use crate::phases::cgroup::{self, Cgroup};
 use nicdock_sys::netns;
 
@@ -117,7 +117,7 @@ impl Target {
 
     /// Who answers for a NIC that it has.
     pub fn holder(&self, made: &Holder) -> Holder {
-        let foreign = || Holder { engine: ATTACH.to_owned(), supervisor: self.process, ..made.clone() };
+        let foreign = || Holder { supervisor: self.process, ..made.clone() };
         let mut holder = self.own.clone().unwrap_or_else(foreign);
         let is_new = |one: &&Weakness| !holder.weaknesses.contains(one);
         let more: Vec<Weakness> = made.weaknesses.iter().filter(is_new).cloned().collect();

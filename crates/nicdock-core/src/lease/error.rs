@@ -24,6 +24,15 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    /// The NIC that could not be had, and the container that has it.
+    pub fn about(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Taken { nic, container } => (Some(nic), Some(container)),
+            Self::Name(container) => (None, Some(container)),
+            _ => (None, None),
+        }
+    }
+
     pub fn kind(&self) -> Kind {
         match self {
             Self::Io { error, .. } => Kind::of_io(error),

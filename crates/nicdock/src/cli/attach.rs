@@ -1,16 +1,14 @@
 //! `nicdock attach`: a NIC for a container that runs.
 
-use super::Failure;
 use super::choices;
-use super::host::Known;
 use super::nics::NicOptions;
-use super::reconcile;
 use super::terms::NetlinkOptions;
-use nicdock_core::attach::{self, Target, TargetError, Terms};
-use nicdock_core::lease::{Lease, Ledger};
-use nicdock_core::phases::{filters, sockets, soft_roce};
-use nicdock_core::plan::{self, Facts, Grant};
-use nicdock_core::request::{Memlock, NetdevMode, Netlink, NicRequest, Profile};
+use crate::failure::Failure;
+use nicdock_core::attach::{Target, Terms};
+use nicdock_core::kind::Kind;
+use nicdock_core::lease::{ATTACH, Lease};
+use nicdock_core::node::{Given, Node};
+use nicdock_core::request::Profile;
 use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -42,23 +40,18 @@ pub struct Options {
 
 pub fn attach(options: &Options) -> Result<u8, Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(
-            "attach needs root: moving a NIC and entering a container are the administrator's to do".into()
-        );
+        let why = "attach needs root: moving a NIC and entering a container are the administrator's to do";
+        return Err(Failure::new(Kind::NoRight, why));
     }
     let who = |leases: &[Lease]| match (options.pid, &options.container) {
         (Some(pid), _) => Target::of_process(pid, options.name.as_deref(), leases),
         (None, name) => Target::of_name(name.as_deref().unwrap_or_default(), leases),
     };
-    let terms = Terms {
-        view: options.view,
-        accept_netlink: options.accept_netlink,
-        netlink: options.netlink.allowed.clone(),
-        memlock: Memlock::Unlimited,
-        starts: false,
-        cover_proc: false,
-    };
-    let (target, grants) = give(who, &[options.nics.request()], &terms, |_| Ok(()))?;
+    let netlink = options.netlink.allowed.clone();
+    let terms = Terms::of_running(ATTACH, options.view, options.accept_netlink, netlink);
+    let given = Node::of_machine().give(who, &[options.nics.request()], &terms, |_| Ok(()))?;
+    warn(&given);
+    let Given { target, grants, .. } = given;
     for grant in &grants {
         answer(&format!(
             "container {} (process {}) has {}\n",
@@ -68,64 +61,10 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Gives the NICs to a container, all or none, if `condition` holds for it; tells what is left open.
-pub fn give(
-    who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
-    wanted: &[NicRequest],
-    terms: &Terms,
-    condition: impl FnOnce(&Target) -> Result<(), Failure>,
-) -> Result<(Target, Vec<Grant>), Failure> {
-    let ledger = Ledger::of_machine();
-    reconcile::give_back_stale(&ledger)?;
-    // As run does: what is planned is what is there.
-    let lock = ledger.lock()?;
-    let known = Known::read(None)?;
-    let target = who(&known.leases)?;
-    plan::check_name(&target.name)?;
-    condition(&target)?;
-    let (grants, mut warnings) = choose(&known, wanted, &target.name)?;
-    warnings.extend(attach::attach(&target, &grants, terms, &ledger, lock)?);
-    for warning in warnings {
+/// Says what is left open, and what differs from what was asked.
+pub fn warn(given: &Given) {
+    let weaknesses = given.weaknesses.iter().map(ToString::to_string);
+    for warning in given.warnings.iter().cloned().chain(weaknesses) {
         notice(format_args!("warning: {warning}"));
     }
-    Ok((target, grants))
-}
-
-/// What a container would be given now, and warnings; an error tells why it cannot be. No NIC is chosen for two wishes.
-pub fn choose(
-    known: &Known,
-    wanted: &[NicRequest],
-    name: &str,
-) -> Result<(Vec<Grant>, Vec<String>), Failure> {
-    let moves = wanted.iter().any(|one| one.netdev == NetdevMode::Move);
-    let mut facts = Facts {
-        socket_hook: sockets::are_hooked(),
-        held: known.held(),
-        running: known.running(),
-        soft_roce_in_netns: if moves { soft_roce::works_in_netns(&known.host) } else { None },
-        fresh_name: name.to_owned(),
-    };
-    let mut warnings = known.host.warnings.clone();
-    let mut grants = Vec::new();
-    for one in wanted {
-        let more = plan::taken(&known.host, &facts, one, &mut warnings)?;
-        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), name.to_owned())));
-        grants.extend(more);
-    }
-    Ok((grants, warnings))
-}
-
-/// What a container whose program has not started leaves open, although its engine was told to close it, in sentences.
-pub fn still_open(target: &Target, memlock: Memlock, netlink: &[Netlink]) -> Result<Vec<String>, Failure> {
-    let mut open: Vec<String> =
-        attach::openings(target, true).into_iter().map(|weakness| weakness.what).collect();
-    open.extend(attach::memlock(target, memlock));
-    open.extend(open_sockets(target, netlink)?);
-    Ok(open)
-}
-
-/// The part of it that is never the container's own affair.
-pub fn open_sockets(target: &Target, netlink: &[Netlink]) -> Result<Vec<String>, Failure> {
-    let way = filters::lets_through(target.process.pid, netlink)?;
-    Ok(way.map(|way| format!("its seccomp profile lets {way}")).into_iter().collect())
 }

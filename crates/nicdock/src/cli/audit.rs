@@ -7,7 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Failure;
+use crate::failure::Failure;
 use nicdock_audit::report::{Report, junit, text};
 use nicdock_audit::weakness::Weakness;
 use nicdock_core::audit::{self, Audit, AuditError, Own};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nicdock_host::capture::Capture;
 
-use super::Failure;
+use crate::failure::Failure;
 use nicdock_core::kind::Kind;
 use nicdock_core::say::{answer, notice};
 use nicdock_host::source::Live;

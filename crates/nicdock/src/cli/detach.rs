@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Failure;
 use super::reconcile;
+use crate::failure::Failure;
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Ledger, STATE};
 use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::node::Node;
 use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
@@ -31,7 +32,7 @@ pub fn detach(options: &Options) -> Result<u8, Failure> {
         return Err(Failure::new(Kind::NoRight, "detach needs root, as attach does"));
     }
     let ledger = Ledger::new(Path::new(STATE));
-    reconcile::give_back_stale(&ledger)?;
+    Node::of_machine().recover()?;
     let wait = Duration::from_secs(options.wait.unwrap_or(0).into());
     let Recovered { done, failed } = lifecycle::detach(&ledger, &options.what, wait, options.force)?;
     done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;

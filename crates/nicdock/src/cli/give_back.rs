@@ -1,7 +1,7 @@
 //! `nicdock return`: a NIC is taken back from whoever has it.
 
-use super::Failure;
 use super::reconcile::tell;
+use crate::failure::Failure;
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle;

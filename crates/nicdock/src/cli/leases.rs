@@ -1,6 +1,6 @@
 //! `nicdock leases`: who has which NIC.
 
-use super::Failure;
+use crate::failure::Failure;
 use crate::listing;
 use nicdock_core::lease::Ledger;
 use nicdock_core::say::answer;

@@ -1,21 +1,22 @@
 //! `nicdock libvirt`: a NIC for a container of libvirt, from its start to its end.
 
-mod hook;
-
+use std::io::Read;
 use std::path::Path;
 
-use super::Failure;
-use super::attach::give;
-use super::host::Known;
+use super::attach::warn;
+use super::host;
 use super::nics::NicOptions;
 use super::terms::{NetlinkOptions, TermOptions};
+use crate::failure::Failure;
 use nicdock_core::attach::{Target, Terms};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
-use nicdock_core::lifecycle;
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::node::Node;
 use nicdock_core::plan;
-use nicdock_core::request::{Memlock, Netlink, NicRequest, Profile};
+use nicdock_core::request::{Netlink, NicRequest, Profile};
 use nicdock_core::say::{answer, notice};
+use nicdock_libvirt::hook::{self, Called};
 use nicdock_libvirt::{self, Fresh, Said, Virsh, Wish};
 
 #[derive(clap::Args)]
@@ -203,7 +204,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             }
         }
         Command::Adopt { domain, terms, dry_run } => {
-            let host = Known::read(None)?.host;
+            let host = host::read(None)?.host;
             let adopted = nicdock_libvirt::adopt(&virsh.definition(domain)?, &host, wish(terms, Vec::new()))?;
             for line in &adopted.missing {
                 notice(format_args!("by hand: {line}"));
@@ -221,13 +222,35 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             let done = lifecycle::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
             say(&done.done)?;
             done.failed.iter().for_each(notice);
-            return Ok(if done.failed.is_empty() { 0 } else { super::FAILURE });
+            return Ok(super::reconcile::status(&done.failed));
         }
         Command::Audit { domain, json, max_pause } => {
             let (pid, _) = first_process(&virsh, domain)?;
             return super::audit::audit(&super::audit::Options::of_process(pid, *json, *max_pause));
         }
-        Command::Hook { domain, operation, .. } => return hook::called(domain, operation),
+        Command::Hook { domain, operation, .. } => return called(domain, operation),
+    }
+    Ok(0)
+}
+
+/// The hook: its status and what it says are libvirt's to show.
+fn called(name: &str, operation: &str) -> Result<u8, Failure> {
+    // Of the others an error, even that of reading, would end containers that run.
+    if !hook::concerns(operation) {
+        return Ok(0);
+    }
+    let mut xml = String::new();
+    std::io::stdin()
+        .read_to_string(&mut xml)
+        .map_err(|error| format!("domain {name}: reading its XML: {error}"))?;
+    match hook::called(name, operation, &xml)? {
+        Called::Nothing => {}
+        Called::Given(given) => warn(&given),
+        Called::Released(Recovered { done, failed }) => {
+            done.iter().for_each(notice);
+            failed.iter().for_each(notice);
+            return Ok(if failed.is_empty() { 0 } else { super::FAILURE });
+        }
     }
     Ok(0)
 }
@@ -298,10 +321,11 @@ fn attach(
     netlink: Vec<Netlink>,
 ) -> Result<(), Failure> {
     let (pid, name) = first_process(virsh, domain)?;
-    let (view, memlock) = (Profile::Nic, Memlock::Unlimited);
-    let terms = Terms { view, accept_netlink, netlink, memlock, starts: false, cover_proc: false };
+    let terms = Terms::of_running("libvirt", Profile::Nic, accept_netlink, netlink);
     let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
-    let (_, grants) = give(who, std::slice::from_ref(wanted), &terms, |_| Ok(()))?;
+    let given = Node::of_machine().give(who, std::slice::from_ref(wanted), &terms, |_| Ok(()))?;
+    warn(&given);
+    let grants = given.grants;
     let lines: Vec<String> =
         grants.iter().map(|grant| format!("domain {name} (process {pid}) has {}", grant.nic.name)).collect();
     say(&lines)

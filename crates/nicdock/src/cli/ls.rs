@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::Failure;
 use super::choices;
-use super::host::Known;
-use super::reconcile::give_back_stale;
-use crate::listing::{self, Held, Holder, Holders};
+use super::host;
+use crate::failure::Failure;
+use crate::listing;
 use nicdock_core::kind::Kind;
-use nicdock_core::lease::{self, Lease, Ledger};
+use nicdock_core::node::{HostSnapshot, Node};
 use nicdock_core::request::Selector;
 use nicdock_core::say::answer;
 use nicdock_host::model::Nic;
@@ -33,9 +32,9 @@ pub struct Options {
 
 pub fn ls(options: &Options) -> Result<u8, Failure> {
     if options.host.is_none() && rustix::process::geteuid().is_root() {
-        give_back_stale(&Ledger::of_machine())?;
+        Node::of_machine().recover()?;
     }
-    let mut known = Known::read(options.host.as_deref())?;
+    let mut known = host::read(options.host.as_deref())?;
     if !options.selectors.is_empty() {
         keep_selected(&mut known, &options.selectors);
         if known.host.nics.is_empty() {
@@ -46,7 +45,7 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
     }
     // What is named is shown, whatever it is.
     let all = options.all || !options.selectors.is_empty();
-    let holders = holders(&known);
+    let holders = listing::holders(&known.leases);
     let text = if options.json {
         listing::json(&known.host, &holders, all)?
     } else if options.tree {
@@ -59,7 +58,7 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
 }
 
 /// Leaves the NICs that a selector means, whatever its count.
-fn keep_selected(known: &mut Known, selectors: &[Selector]) {
+fn keep_selected(known: &mut HostSnapshot, selectors: &[Selector]) {
     let held = known.held();
     let is_free = |nic: &Nic| nic.in_use.is_empty() && !held.contains_key(&nic.name);
     let is_meant = |nic: &Nic| {
@@ -67,13 +66,4 @@ fn keep_selected(known: &mut Known, selectors: &[Selector]) {
         selectors.iter().any(means)
     };
     known.host.nics = known.host.nics.iter().filter(|nic| is_meant(nic)).cloned().collect();
-}
-
-fn holders(known: &Known) -> Holders {
-    let holder = |h: &lease::Holder| Holder { container: h.container.clone(), pid: h.supervisor.pid };
-    let held = |lease: &Lease| Held {
-        containers: lease.holders.iter().map(holder).collect(),
-        kept_by: lease.holders.is_empty().then(|| lease.kept_by()),
-    };
-    known.leases.iter().map(|lease| (lease.grant.nic.name.clone(), held(lease))).collect()
 }

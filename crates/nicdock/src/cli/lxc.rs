@@ -3,20 +3,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
-use super::attach::{choose, give, still_open};
-use super::host::Known;
+use super::attach::warn;
 use super::nics::NicOptions;
-use super::reconcile;
 use super::terms::{NetlinkOptions, TermOptions};
-use nicdock_core::attach::{Target, Terms};
+use crate::failure::Failure;
+use nicdock_core::attach::Terms;
 use nicdock_core::kind::Kind;
-use nicdock_core::lease::Ledger;
-use nicdock_core::lifecycle::{self, Recovered};
-use nicdock_core::phases::filters;
+use nicdock_core::lifecycle::Recovered;
 use nicdock_core::plan;
 use nicdock_core::request::{Memlock, Netlink, Profile};
 use nicdock_core::say::{answer, notice};
+use nicdock_lxc::hook;
 use nicdock_lxc::{Container, Fragment, LxcError, merge, policy, quote};
 
 #[derive(clap::Args)]
@@ -188,7 +185,14 @@ impl How {
 
     fn terms(&self) -> Terms {
         let TermOptions { memlock, view, keep_privileges, netlink } = &self.terms;
-        Terms::of_start(*view, self.accept_netlink, *keep_privileges, netlink.allowed.clone(), *memlock)
+        Terms::of_start(
+            "lxc",
+            *view,
+            self.accept_netlink,
+            *keep_privileges,
+            netlink.allowed.clone(),
+            *memlock,
+        )
     }
 }
 
@@ -238,56 +242,21 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
     let name = std::env::var("LXC_NAME").map_err(|_| "LXC_NAME is not set: LXC calls this, nobody else")?;
     plan::check_name(&name)?;
     match hook {
-        Hook::PreStart { how, lxc: _ } => {
-            let ledger = Ledger::of_machine();
-            reconcile::give_back_stale(&ledger)?;
-            choose(&Known::read(None)?, &[how.nics.request()], &name)?;
-            Ok(0)
-        }
+        Hook::PreStart { how, lxc: _ } => hook::pre_start(&name, &[how.nics.request()])?,
         Hook::StartHost { how, lxc: _ } => {
             let pid = std::env::var("LXC_PID").ok().and_then(|text| text.parse().ok());
             let pid = pid.ok_or("LXC_PID is not set: LXC calls this, nobody else")?;
-            let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
-            give(who, &[how.nics.request()], &how.terms(), |target| as_promised(target, how))?;
-            Ok(0)
+            warn(&hook::start_host(&name, pid, &[how.nics.request()], &how.terms())?);
         }
-        // The NIC of a container that runs by now under the same name is not touched: its first process lives.
         Hook::Stop { lxc: _ } => {
-            let Recovered { done, failed } = lifecycle::recover_container(&Ledger::of_machine(), &name)?;
+            let Recovered { done, failed } = hook::stopped(&name)?;
             done.iter().for_each(notice);
             for error in &failed {
                 notice(error);
                 tell_caller(&error.to_string());
             }
-            Ok(if failed.is_empty() { 0 } else { super::FAILURE })
+            return Ok(if failed.is_empty() { 0 } else { super::FAILURE });
         }
     }
-}
-
-/// Whether LXC has made of the configuration what it says; what cannot be said there is done.
-fn as_promised(target: &Target, how: &How) -> Result<(), Failure> {
-    // LXC makes its filter for other architectures, too, whatever the policy says of them (`parse_config_v2()`, src/lxc/seccomp.c).
-    let kept = filters::keep_native(target.process.pid).map_err(|error| {
-        let (name, pid) = (&target.name, target.process.pid);
-        format!("container {name}: making its first process {pid} refuse other architectures' calls: {error}")
-    });
-    if how.terms.keep_privileges {
-        // It may have neither CAP_SYS_ADMIN nor no_new_privs (seccomp(2)).
-        if let Err(error) = kept {
-            notice(format_args!("warning: {error}"));
-        }
-        return Ok(());
-    }
-    kept?;
-    let open = still_open(target, how.terms.memlock, &how.terms.netlink.allowed)?;
-    if open.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "container {} is not closed as nicdock's configuration says: {}. Something after it sets lxc.cap, lxc.seccomp.profile or lxc.prlimit: include nicdock's last \
-         (nicdock lxc install), or say --keep-privileges",
-        target.name,
-        open.join("; ")
-    )
-    .into())
+    Ok(0)
 }

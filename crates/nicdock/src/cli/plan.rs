@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Failure;
-use super::host::Known;
+use super::host;
 use super::request::RequestOptions;
-use nicdock_core::phases::{sockets, soft_roce};
-use nicdock_core::plan::{self, Facts, Plan};
-use nicdock_core::request::{NetdevMode, Request, Root};
+use crate::failure::Failure;
+use nicdock_core::plan::{self, Plan};
+use nicdock_core::request::{Request, Root};
 use nicdock_core::say::answer;
 use nicdock_run::{self, Opened};
 
@@ -58,21 +57,10 @@ impl Ready {
 
 /// The plan for what the command line asks, on this machine or a capture.
 pub fn make(ready: &Ready, capture: Option<&Path>) -> Result<Plan, Failure> {
-    let known = Known::read(capture)?;
+    let known = host::read(capture)?;
     let request = &ready.request;
-    let soft_roce_in_netns =
-        if capture.is_none() && request.join.is_none() && request.nics.netdev == NetdevMode::Move {
-            soft_roce::works_in_netns(&known.host)
-        } else {
-            None
-        };
-    let facts = Facts {
-        socket_hook: capture.is_none() && sockets::are_hooked(),
-        held: known.held(),
-        running: known.running(),
-        soft_roce_in_netns,
-        fresh_name: format!("nic-{}", std::process::id()),
-    };
+    let wanted = if request.join.is_some() { &[][..] } else { std::slice::from_ref(&request.nics) };
+    let facts = known.facts(wanted, format!("nic-{}", std::process::id()));
     let mut plan = plan::plan(&known.host, &facts, request)?;
     plan.warnings.extend(ready.notes.iter().cloned());
     Ok(plan)

@@ -1,6 +1,6 @@
 //! `nicdock probe`: whether a program can use the RDMA devices that are visible here.
 
-use super::Failure;
+use crate::failure::Failure;
 use crate::probe::{self, Memory, Process};
 use nicdock_core::say::{answer, notice};
 

@@ -1,6 +1,6 @@
 //! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
-use super::Failure;
+use crate::failure::Failure;
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle::{self, LaunchError, Recovered};
@@ -48,17 +48,4 @@ pub fn status(failed: &[LaunchError]) -> u8 {
         _ => Kind::NotRestored,
     };
     failed.first().map_or(0, |error| kind(error).exit_status())
-}
-
-/// What every command that looks at this machine as root does first; says what it gave back on standard error.
-pub fn give_back_stale(ledger: &Ledger) -> Result<(), Failure> {
-    let Recovered { done, failed } = lifecycle::recover(ledger)?;
-    for line in done {
-        notice(line);
-    }
-    // That NIC stays leased and is listed so; it is no reason not to work with the others.
-    for error in failed {
-        notice(format_args!("warning: {error}"));
-    }
-    Ok(())
 }

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::Failure;
+use super::plan;
 use super::plan::Ready;
 use super::request::RequestOptions;
-use super::{plan, reconcile};
+use crate::failure::Failure;
 use nicdock_core::audit::Audit;
 use nicdock_core::lease::{Ledger, Lock};
+use nicdock_core::node::Node;
 use nicdock_core::plan::{Plan, PlanError, SelectError};
 use nicdock_core::say::{answer, notice};
 use nicdock_run::{self, Timings};
@@ -73,7 +74,7 @@ fn reserve(ledger: &Ledger, ready: &Ready, wait: Option<u64>) -> Result<(Lock, P
     let mut told = false;
     loop {
         if awaited.as_ref().is_none_or(Awaited::is_old) {
-            reconcile::give_back_stale(ledger)?;
+            Node::of_machine().recover()?;
         }
         let lock = ledger.lock()?;
         // Of all that wait for a NIC the first has it; the others need not look at the whole host to know.

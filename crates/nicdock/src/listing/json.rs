@@ -157,15 +157,23 @@ struct NetdevEntry<'a> {
 
 /// The listing as indented JSON, with a newline at its end.
 pub fn json(host: &Host, holders: &Holders, all: bool) -> serde_json::Result<String> {
-    let listing = Listing {
+    Ok(serde_json::to_string_pretty(&listing(host, holders, all))? + "\n")
+}
+
+/// The same as a value, of every NIC.
+pub fn value(host: &Host, holders: &Holders) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(listing(host, holders, true))
+}
+
+fn listing<'a>(host: &'a Host, holders: &'a Holders, all: bool) -> Listing<'a> {
+    Listing {
         schema: 1,
         kernel: &host.kernel,
         rdma_netns_mode: host.rdma_netns_mode,
         memlock_bytes: host.memlock,
         nics: shown(host, all).map(|nic| entry(host, nic, holders)).collect(),
         warnings: &host.warnings,
-    };
-    Ok(serde_json::to_string_pretty(&listing)? + "\n")
+    }
 }
 
 fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {

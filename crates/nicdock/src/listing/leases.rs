@@ -41,12 +41,20 @@ fn row(lease: &Lease) -> Vec<String> {
 
 /// `{"schema": 1, "leases": […], "unreadable": […]}`.
 pub fn leases_json(all: &[Result<Lease, LeaseError>]) -> serde_json::Result<String> {
-    let listing = Listing {
+    Ok(serde_json::to_string_pretty(&listing(all))? + "\n")
+}
+
+/// The same as a value.
+pub fn leases_value(all: &[Result<Lease, LeaseError>]) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(listing(all))
+}
+
+fn listing(all: &[Result<Lease, LeaseError>]) -> Listing<'_> {
+    Listing {
         schema: 1,
         leases: all.iter().filter_map(|lease| lease.as_ref().ok()).map(entry).collect(),
         unreadable: all.iter().filter_map(|lease| lease.as_ref().err().map(ToString::to_string)).collect(),
-    };
-    Ok(serde_json::to_string_pretty(&listing)? + "\n")
+    }
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@
 mod attach;
 mod attempts;
 mod audit;
+mod call;
 mod capabilities;
 mod closed;
 mod closings;
@@ -129,6 +130,7 @@ const NICS: &[&[Test]] = &[
     attempts::paths::TESTS,
     attempts::streams::TESTS,
     attempts::terminal::TESTS,
+    call::TESTS,
     capabilities::TESTS,
     closed::TESTS,
     descriptors::TESTS,

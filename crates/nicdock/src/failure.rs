@@ -10,9 +10,11 @@ use nicdock_core::doing::PhaseError;
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::LeaseError;
 use nicdock_core::lifecycle::LaunchError;
+use nicdock_core::node::{NodeError, kind_of_inventory};
 use nicdock_core::plan::PlanError;
 use nicdock_host::capture::CaptureError;
 use nicdock_host::inventory::InventoryError;
+use nicdock_libvirt::hook::HookError;
 use nicdock_libvirt::{AdoptError, DomainError, GateError, InstallError, RootError, VirshError};
 use nicdock_lxc::{LxcError, PolicyError};
 use serde_json::{Value, json};
@@ -31,6 +33,12 @@ pub struct Failure {
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { error: message.into().into(), kind, nic: None, holder: None }
+    }
+
+    /// That it is about this NIC, and the container that has it.
+    #[must_use]
+    pub fn about(self, nic: &str, holder: &str) -> Self {
+        Self { nic: Some(nic.to_owned()), holder: Some(holder.to_owned()), ..self }
     }
 
     /// As programs read it, where an answer was to be JSON.
@@ -84,8 +92,7 @@ impl OfKind for PlanError {
     }
 
     fn about(&self) -> (Option<&str>, Option<&str>) {
-        let Self::Select(error) = self else { return (None, None) };
-        error.obstacle().map_or((None, None), |(candidate, why)| (Some(&candidate.nic), why.holder()))
+        self.about()
     }
 }
 
@@ -95,11 +102,17 @@ impl OfKind for LeaseError {
     }
 
     fn about(&self) -> (Option<&str>, Option<&str>) {
-        match self {
-            Self::Taken { nic, container } => (Some(nic), Some(container)),
-            Self::Name(container) => (None, Some(container)),
-            _ => (None, None),
-        }
+        self.about()
+    }
+}
+
+impl OfKind for NodeError {
+    fn of_kind(&self) -> Kind {
+        self.kind()
+    }
+
+    fn about(&self) -> (Option<&str>, Option<&str>) {
+        self.about()
     }
 }
 
@@ -121,10 +134,8 @@ of_kind! {
     DomainError: |_| Kind::BadInput,
     GateError: |_| Kind::NotClosed,
     InstallError: InstallError::kind,
-    InventoryError: |error| match error {
-        InventoryError::Read { source, .. } | InventoryError::Netlink { source, .. } => Kind::of_io(source),
-        InventoryError::Malformed { .. } => Kind::Other,
-    },
+    HookError: HookError::kind,
+    InventoryError: kind_of_inventory,
     LaunchError: LaunchError::kind,
     LxcError: LxcError::kind,
     PhaseError: |error| error.kind,

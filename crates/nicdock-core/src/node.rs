@@ -1,0 +1,163 @@
+//! The machine and its ledger, as whoever gives NICs to containers uses them: an engine's hook, or the command.
+//!
+//! Three moments are the same under every engine: *check* whether a container could have its NICs, and change nothing; *give* them, all or none,
+//! before its program runs or while it runs; *release* them when it has ended. [`Node::recover`] does what nobody came to do.
+
+mod error;
+mod snapshot;
+
+pub use error::{NodeError, kind_of_inventory};
+pub use snapshot::HostSnapshot;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nicdock_audit::weakness::Weakness;
+
+use crate::attach::{self, Target, TargetError, Terms};
+use crate::kind::Kind;
+use crate::lease::{Lease, LeaseError, Ledger, State};
+use crate::lifecycle::{self, Recovered};
+use crate::phases::filters;
+use crate::plan::{self, Grant};
+use crate::request::{Memlock, Netlink, NicRequest};
+use crate::say::notice;
+
+/// This machine.
+pub struct Node {
+    ledger: Ledger,
+}
+
+/// What a container would be given now.
+pub struct Offer {
+    pub grants: Vec<Grant>,
+    pub warnings: Vec<String>,
+}
+
+/// What a container was given.
+pub struct Given {
+    pub target: Target,
+    pub grants: Vec<Grant>,
+    /// What is left open.
+    pub weaknesses: Vec<Weakness>,
+    /// What differs from what was asked, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Node {
+    pub fn of_machine() -> Self {
+        Self { ledger: Ledger::of_machine() }
+    }
+
+    /// What container `name` would be given. A container of that name that has a NIC already is an error. Only what others left behind is
+    /// changed: see [`Node::recover`].
+    pub fn check(&self, name: &str, wanted: &[NicRequest]) -> Result<Offer, NodeError> {
+        plan::check_name(name)?;
+        self.recover()?;
+        let snapshot = HostSnapshot::of_machine()?;
+        if snapshot.leases.iter().any(|lease| lease.holder(name).is_some()) {
+            return Err(LeaseError::Name(name.to_owned()).into());
+        }
+        offer(&snapshot, wanted, name)
+    }
+
+    /// Gives NICs to a container, all or none, if `condition` holds for it. `who` finds it among those that have leases.
+    pub fn give(
+        &self,
+        who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
+        wanted: &[NicRequest],
+        terms: &Terms,
+        condition: impl FnOnce(&Target) -> Result<(), NodeError>,
+    ) -> Result<Given, NodeError> {
+        self.recover()?;
+        // What is planned is what is there: others wait from before the host is looked at until the NICs are leased.
+        let lock = self.ledger.lock()?;
+        let snapshot = HostSnapshot::of_machine()?;
+        let target = who(&snapshot.leases)?;
+        plan::check_name(&target.name)?;
+        condition(&target)?;
+        let Offer { grants, mut warnings } = offer(&snapshot, wanted, &target.name)?;
+        let attached = attach::attach(&target, &grants, terms, &self.ledger, lock)?;
+        warnings.extend(attached.warnings);
+        Ok(Given { target, grants, weaknesses: attached.weaknesses, warnings })
+    }
+
+    /// Takes home what container `name` had, when it has ended; waits at most `wait` for the end that an engine has told of. One that runs by
+    /// now under the same name keeps what it has.
+    pub fn release(&self, name: &str, wait: Duration) -> Result<Recovered, NodeError> {
+        let begin = Instant::now();
+        let lives = || -> Result<bool, NodeError> {
+            let is_its = |lease: Lease| {
+                lease.was_attached() && lease.holder(name).is_some() && lease.state() == State::Held
+            };
+            Ok(self.ledger.readable()?.into_iter().any(is_its))
+        };
+        while begin.elapsed() < wait && lives()? {
+            sleep(Duration::from_millis(20));
+        }
+        Ok(lifecycle::recover_container(&self.ledger, name)?)
+    }
+
+    /// What every command that looks at this machine as root does first: gives back what a killed nicdock could not, and says so. A NIC that
+    /// cannot be given back keeps its lease, and is no reason not to work with the others.
+    pub fn recover(&self) -> Result<(), NodeError> {
+        let Recovered { done, failed } = lifecycle::recover(&self.ledger)?;
+        done.iter().for_each(notice);
+        for error in failed {
+            notice(format_args!("warning: {error}"));
+        }
+        Ok(())
+    }
+}
+
+/// An error tells why it cannot be. No NIC is chosen for two requests.
+fn offer(snapshot: &HostSnapshot, wanted: &[NicRequest], name: &str) -> Result<Offer, NodeError> {
+    let mut facts = snapshot.facts(wanted, name.to_owned());
+    let mut warnings = snapshot.host.warnings.clone();
+    let mut grants = Vec::new();
+    for one in wanted {
+        let more = plan::taken(&snapshot.host, &facts, one, &mut warnings)?;
+        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), name.to_owned())));
+        grants.extend(more);
+    }
+    Ok(Offer { grants, warnings })
+}
+
+/// That a container whose program has not started is as closed as its engine was told to make it. `remedy`: what to do where it is not.
+pub fn check_closed(
+    target: &Target,
+    memlock: Memlock,
+    netlink: &[Netlink],
+    remedy: &str,
+) -> Result<(), NodeError> {
+    let mut open: Vec<String> =
+        attach::openings(target, true).into_iter().map(|weakness| weakness.what).collect();
+    open.extend(attach::memlock(target, memlock));
+    open.extend(open_sockets(target, netlink)?);
+    closed(target, &open, remedy)
+}
+
+/// The part of it that is never the container's own affair.
+pub fn check_sockets(target: &Target, netlink: &[Netlink], remedy: &str) -> Result<(), NodeError> {
+    closed(target, &open_sockets(target, netlink)?, remedy)
+}
+
+fn open_sockets(target: &Target, netlink: &[Netlink]) -> Result<Vec<String>, NodeError> {
+    let pid = target.process.pid;
+    let way = filters::lets_through(pid, netlink).map_err(|error| {
+        NodeError::refused(
+            Kind::of_io(&error),
+            format!("reading the seccomp filters of process {pid}: {error}"),
+        )
+    })?;
+    Ok(way.map(|way| format!("its seccomp profile lets {way}")).into_iter().collect())
+}
+
+fn closed(target: &Target, open: &[String], remedy: &str) -> Result<(), NodeError> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    let why =
+        format!("container {} is not as closed as it was to be: {}. {remedy}", target.name, open.join("; "));
+    Err(NodeError::refused(Kind::NotClosed, why))
+}

@@ -1,0 +1,112 @@
+//! `nicdock call`: for programs that cannot link nicdock, because they have threads and it forks. One JSON request in, one JSON answer out, as
+//! podman calls netavark. The shapes are in docs/call.md.
+
+mod answer;
+mod request;
+
+use std::io::Read;
+use std::time::Duration;
+
+use nicdock_core::attach::{Target, TargetError, Terms};
+use nicdock_core::kind::Kind;
+use nicdock_core::lease::{Lease, Ledger, ProcessId};
+use nicdock_core::lifecycle;
+use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, check_closed, check_sockets};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::listing;
+use request::{Call, Give, Moment};
+
+/// More than any request needs.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads one request and does what it asks.
+pub fn call(input: impl Read) -> Result<Value, Failure> {
+    let mut bytes = Vec::new();
+    input.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Failure::new(Kind::BadInput, format!("the request has more than {LARGEST} bytes")));
+    }
+    let call =
+        Call::parse(&bytes).map_err(|why| Failure::new(Kind::BadInput, format!("the request: {why}")))?;
+    let node = Node::of_machine();
+    match call {
+        Call::Check(check) => {
+            let offer = node.check(&check.owner.name, &check.wanted())?;
+            Ok(answer::offer(&offer))
+        }
+        Call::Give(give) => {
+            root()?;
+            Ok(answer::given(&self::give(&node, &give)?))
+        }
+        Call::Release(release) => {
+            root()?;
+            let recovered = node.release(&release.owner.name, Duration::from_secs(release.wait))?;
+            still_held(&release.owner.name)?;
+            answer::recovered(recovered)
+        }
+        Call::Recover => {
+            root()?;
+            answer::recovered(lifecycle::recover(&Ledger::of_machine())?)
+        }
+        Call::List => Ok(listing::leases_value(&Ledger::of_machine().each()?)?),
+        Call::Host => {
+            let snapshot = HostSnapshot::of_machine()?;
+            Ok(listing::value(&snapshot.host, &listing::holders(&snapshot.leases))?)
+        }
+    }
+}
+
+fn root() -> Result<(), Failure> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NoRight, "this method needs root, as nicdock attach does"))
+}
+
+fn give(node: &Node, give: &Give) -> Result<Given, NodeError> {
+    let terms = give.terms();
+    let who = |leases: &[Lease]| {
+        let target = Target::of_process(give.net.pid, Some(&give.owner.name), leases)?;
+        is_that_one(give.net)?;
+        Ok(target)
+    };
+    node.give(who, &give.wanted(), &terms, |target| match give.moment {
+        Moment::Running => Ok(()),
+        Moment::Created => as_asked(target, &terms),
+    })
+}
+
+/// A number may be another process's by now.
+fn is_that_one(process: ProcessId) -> Result<(), TargetError> {
+    if process.is_alive() {
+        return Ok(());
+    }
+    let why = format!("it has ended, or is not the one that started at tick {}", process.start);
+    Err(TargetError::Process {
+        pid: process.pid,
+        error: std::io::Error::new(std::io::ErrorKind::NotFound, why),
+    })
+}
+
+/// The engine waits, so what is open now stays so.
+fn as_asked(target: &Target, terms: &Terms) -> Result<(), NodeError> {
+    let remedy = "Have the engine close that, or set keep_privileges";
+    if terms.keeps_privileges() {
+        check_sockets(target, &terms.netlink, remedy)
+    } else {
+        check_closed(target, terms.memlock, &terms.netlink, remedy)
+    }
+}
+
+/// What is called released is released.
+fn still_held(name: &str) -> Result<(), Failure> {
+    let leases = Ledger::of_machine().readable()?;
+    let held =
+        leases.iter().find(|lease| lease.holder(name).is_some_and(nicdock_core::lease::Holder::is_alive));
+    held.map_or(Ok(()), |lease| {
+        let why = format!("container {name} runs and has {}: end it first, or detach", lease.grant.nic.name);
+        Err(Failure::new(Kind::Held, why).about(&lease.grant.nic.name, name))
+    })
+}

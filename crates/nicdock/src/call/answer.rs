@@ -1,0 +1,36 @@
+//! What is answered.
+
+use nicdock_core::lifecycle::Recovered;
+use nicdock_core::node::{Given, Offer};
+use nicdock_core::plan::Grant;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// What a container would have.
+pub fn offer(offer: &Offer) -> Value {
+    json!({"nics": nics(&offer.grants), "weaknesses": [], "warnings": offer.warnings})
+}
+
+/// What a container has.
+pub fn given(given: &Given) -> Value {
+    json!({"nics": nics(&given.grants), "weaknesses": given.weaknesses, "warnings": given.warnings})
+}
+
+/// What was done. That a NIC could not be given back is an error, whatever became of the others.
+pub fn recovered(Recovered { done, failed }: Recovered) -> Result<Value, Failure> {
+    match failed.into_iter().next() {
+        None => Ok(json!({"done": done})),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// As in a plan, with the NIC's name on the host.
+fn nics(grants: &[Grant]) -> Vec<Value> {
+    let one = |grant: &Grant| {
+        let mut inside = json!(grant.inside());
+        inside["nic"] = json!(grant.nic.name);
+        inside
+    };
+    grants.iter().map(one).collect()
+}

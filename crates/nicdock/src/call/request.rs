@@ -1,0 +1,296 @@
+//! What can be asked.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use nicdock_core::attach::Terms;
+use nicdock_core::lease::{LAUNCHER, ProcessId};
+use nicdock_core::request::{
+    AddressWithPrefix, LINK_TIMEOUT, Memlock, NetdevMode, Netlink, NicRequest, Profile, Selector,
+};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// The version of the request and of its answer.
+pub const SCHEMA: u64 = 1;
+
+/// One request, checked.
+pub enum Call {
+    Check(Check),
+    Give(Box<Give>),
+    Release(Release),
+    Recover,
+    List,
+    Host,
+}
+
+/// Whether a container of this name could have these NICs; nothing is changed for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub owner: Owner,
+    nics: Vec<Nic>,
+}
+
+/// Gives NICs to a container, all or none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Give {
+    pub owner: Owner,
+    nics: Vec<Nic>,
+    /// A process in the network namespace that gets them.
+    pub net: ProcessId,
+    /// Processes whose control groups and mount namespaces get the nodes and the view.
+    access: Vec<ProcessId>,
+    pub moment: Moment,
+    #[serde(default)]
+    options: Options,
+}
+
+/// Takes home what a container had that has ended.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub owner: Owner,
+    /// Seconds that its end may take.
+    #[serde(default)]
+    pub wait: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Who answers for a container.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    pub engine: String,
+    pub name: String,
+}
+
+/// May the container's program have run already?
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Its first process waits for the caller.
+    Created,
+    Running,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nic {
+    #[serde(deserialize_with = "parsed")]
+    select: Selector,
+    /// The netdev's name inside.
+    ifname: Option<String>,
+    #[serde(default)]
+    ip: Vec<Parsed<AddressWithPrefix>>,
+    netdev: Option<Parsed<NetdevMode>>,
+    #[serde(default)]
+    umad: bool,
+    #[serde(default)]
+    rdma_cm: bool,
+    #[serde(default)]
+    take_in_use: bool,
+    /// Seconds; 0 does not wait.
+    link_timeout: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    memlock: Option<Parsed<Memlock>>,
+    view: Option<Parsed<Profile>>,
+    #[serde(default)]
+    keep_privileges: bool,
+    #[serde(default)]
+    accept_netlink: bool,
+    #[serde(default)]
+    allow_netlink: Vec<Parsed<Netlink>>,
+}
+
+/// A value that is written as on the command line.
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer).map(Self)
+    }
+}
+
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+impl Call {
+    /// Errors: what is wrong, and where.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let mut fields: Map<String, Value> = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let schema = fields.remove("schema").ok_or("it has no 'schema'")?;
+        if schema != SCHEMA {
+            return Err(format!("its schema is {schema}; this nicdock knows {SCHEMA}"));
+        }
+        let method = fields.remove("method").ok_or("it has no 'method'")?;
+        let Some(method) = method.as_str() else { return Err(format!("its method is {method}, no string")) };
+        let call = match method {
+            "check" => Self::Check(rest(method, fields)?),
+            "give" => Self::Give(Box::new(rest(method, fields)?)),
+            "release" => Self::Release(rest(method, fields)?),
+            "recover" => rest(method, fields).map(|Nothing {}| Self::Recover)?,
+            "list" => rest(method, fields).map(|Nothing {}| Self::List)?,
+            "host" => rest(method, fields).map(|Nothing {}| Self::Host)?,
+            _ => {
+                return Err(format!(
+                    "there is no method '{method}': there are check, give, release, recover, list and host"
+                ));
+            }
+        };
+        call.check()?;
+        Ok(call)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let owner = match self {
+            Self::Check(check) => some(&check.nics).map(|()| &check.owner)?,
+            Self::Give(give) => {
+                // One process stands for its network namespace and for its control group and mounts.
+                if give.access.len() != 1 || give.access[0] != give.net {
+                    return Err("'access' has to be the process of 'net', and no other".to_owned());
+                }
+                some(&give.nics).map(|()| &give.owner)?
+            }
+            Self::Release(release) => &release.owner,
+            Self::Recover | Self::List | Self::Host => return Ok(()),
+        };
+        let engine = &owner.engine;
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if engine.is_empty() || engine.len() > 32 || !engine.bytes().all(is_word) || engine == LAUNCHER {
+            return Err(format!(
+                "owner.engine '{}' has to be 1 to 32 small letters, digits or '-', and not '{LAUNCHER}'",
+                engine.escape_debug()
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn rest<T: DeserializeOwned>(method: &str, fields: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(fields)).map_err(|error| format!("{method}: {error}"))
+}
+
+fn some(nics: &[Nic]) -> Result<(), String> {
+    if nics.is_empty() { Err("'nics' names none".to_owned()) } else { Ok(()) }
+}
+
+impl Nic {
+    fn request(&self) -> NicRequest {
+        NicRequest {
+            addresses: self.ip.iter().map(|Parsed(address)| *address).collect(),
+            netdev_name: self.ifname.clone(),
+            netdev: self.netdev.as_ref().map_or(NetdevMode::Move, |Parsed(mode)| *mode),
+            take_in_use: self.take_in_use,
+            umad: self.umad,
+            rdma_cm: self.rdma_cm,
+            link_timeout: match self.link_timeout {
+                Some(0) => None,
+                seconds => seconds.or(Some(LINK_TIMEOUT)),
+            },
+            ..NicRequest::of(vec![self.select.clone()])
+        }
+    }
+}
+
+impl Check {
+    pub fn wanted(&self) -> Vec<NicRequest> {
+        self.nics.iter().map(Nic::request).collect()
+    }
+}
+
+impl Give {
+    pub fn wanted(&self) -> Vec<NicRequest> {
+        self.nics.iter().map(Nic::request).collect()
+    }
+
+    pub fn terms(&self) -> Terms {
+        let Options { memlock, view, keep_privileges, accept_netlink, allow_netlink } = &self.options;
+        let view = view.as_ref().map_or(Profile::Nic, |Parsed(view)| *view);
+        let memlock = memlock.as_ref().map_or(Memlock::Unlimited, |Parsed(memlock)| *memlock);
+        let netlink = allow_netlink.iter().map(|Parsed(protocol)| *protocol).collect();
+        let engine = &self.owner.engine;
+        match self.moment {
+            Moment::Created => {
+                Terms::of_start(engine, view, *accept_netlink, *keep_privileges, netlink, memlock)
+            }
+            Moment::Running => Terms::of_running(engine, view, *accept_netlink, netlink),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIVE: &str = include_str!("../../fuzz/call/give.json");
+
+    fn wrong(text: &str) -> String {
+        Call::parse(text.as_bytes()).err().unwrap_or_else(|| panic!("accepted: {text}"))
+    }
+
+    #[test]
+    fn a_whole_request_is_read() {
+        let Ok(Call::Give(give)) = Call::parse(GIVE.as_bytes()) else { panic!("{}", wrong(GIVE)) };
+        let wanted = give.wanted();
+        assert_eq!(wanted[0].netdev_name.as_deref(), Some("fab0"));
+        assert_eq!((wanted[0].addresses.len(), wanted[0].link_timeout), (1, None));
+        let terms = give.terms();
+        assert_eq!((terms.memlock, terms.view, terms.starts), (Memlock::Bytes(64 << 20), Profile::Off, true));
+        assert_eq!(terms.engine, "test");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (from, to, part) in [
+            ("\"schema\": 1", "\"schema\": 2", "this nicdock knows 1"),
+            ("\"schema\": 1, ", "", "no 'schema'"),
+            ("\"give\"", "\"gave\"", "check, give, release"),
+            ("\"give\"", "7", "no string"),
+            ("kind=roce,any", "kind=fast", "no kind 'fast'"),
+            ("10.1.1.2/24", "10.1.1.2", "is no address"),
+            ("\"move\"", "\"copy\"", "move or keep"),
+            ("\"ifname\"", "\"name\"", "unknown field `name`"),
+            ("4711, \"start\"", "\"4711\", \"start\"", "invalid type"),
+            (
+                "\"pid\": 4711, \"start\": 12}, \"access\"",
+                "\"pid\": 4711}, \"access\"",
+                "missing field `start`",
+            ),
+            ("\"access\": [{\"pid\": 4711", "\"access\": [{\"pid\": 4712", "and no other"),
+            ("\"created\"", "\"ended\"", "unknown variant"),
+            ("\"test\"", "\"nicdock\"", "owner.engine"),
+            ("64M", "lots", "is no size"),
+            ("\"generic\"", "\"route\"", "route"),
+            ("}}", "}", "EOF"),
+            ("}}", "}} 1", "trailing"),
+        ] {
+            assert!(GIVE.contains(from), "{from}");
+            let said = wrong(&GIVE.replacen(from, to, 1));
+            assert!(said.contains(part), "{to}: {said}");
+        }
+        assert!(wrong("[]").contains("map"));
+        assert!(wrong("").contains("EOF"));
+        assert!(wrong(r#"{"schema": 1, "method": "list", "owner": {}}"#).contains("unknown field `owner`"));
+        let none = r#"{"schema": 1, "method": "check", "owner": {"engine": "a", "name": "b"}, "nics": []}"#;
+        assert!(wrong(none).contains("names none"));
+    }
+
+    #[test]
+    fn requests() {
+        let samples = format!("{}/fuzz/call", env!("CARGO_MANIFEST_DIR"));
+        nicdock_fuzzing::check(&samples, |bytes| {
+            let _ = Call::parse(bytes);
+        });
+    }
+}

@@ -37,6 +37,7 @@ mod modes;
 mod monitor;
 mod mpi;
 mod names;
+mod neighbours;
 mod nicdock;
 mod numbers;
 mod opened;
@@ -156,6 +157,10 @@ const NICS: &[&[Test]] = &[
     modes::TESTS,
     names::TESTS,
     numbers::TESTS,
+    neighbours::attach::TESTS,
+    neighbours::join::TESTS,
+    neighbours::libvirt::TESTS,
+    neighbours::lxc::TESTS,
     libvirt::TESTS,
     lxc::TESTS,
     lxd::TESTS,

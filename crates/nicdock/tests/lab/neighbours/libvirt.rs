@@ -1,0 +1,67 @@
+//! Domains of libvirt's container driver.
+
+use std::process::Command;
+
+use libtest_mimic::Failed;
+
+use super::{Entry, every, remade};
+use crate::attempts::try_each;
+use crate::killed::kills;
+use crate::libvirt::daemon::{Container, Daemon};
+use crate::libvirt::{HOOK, installed};
+use crate::nicdock::expect;
+use crate::{Lab, Test};
+
+pub const TESTS: &[Test] = &[("attacks_that_fail_in_a_container_fail_in_one_of_libvirt", attacks, once)];
+
+/// It takes longer than the others together, which are tried on the oldest kernel.
+fn once(lab: &Lab) -> bool {
+    kills(lab) && lab.moves_soft_roce()
+}
+
+struct Domain<'a> {
+    container: Container<'a>,
+    /// nicdock's, as it was installed.
+    hook: String,
+}
+
+impl<'a> Domain<'a> {
+    fn new(daemon: &'a Daemon) -> Result<Self, Failed> {
+        let hook = std::fs::read_to_string(HOOK)?;
+        Ok(Self { container: Container::new(daemon, "neighbour")?, hook })
+    }
+}
+
+impl Entry for Domain<'_> {
+    fn begin(&mut self, nic: &[&str], setting: &str) -> Result<(), Failed> {
+        // libvirtd calls it, whose environment and umask are another's.
+        std::fs::write(HOOK, self.hook.replace("exec", &format!("{setting}\nexec")))?;
+        self.container.define(nic)?;
+        self.container.start()
+    }
+
+    fn pid(&mut self) -> Result<String, Failed> {
+        Ok(self.container.pid()?.to_string())
+    }
+
+    /// In its control group, too, which decides about nodes.
+    fn inside(&mut self, script: &str) -> Result<String, Failed> {
+        let pid = self.pid()?;
+        let enter = "echo $$ >/sys/fs/cgroup$(sed -n s/^0:://p /proc/$1/cgroup)/cgroup.procs && \
+            exec nsenter --target $1 --mount --uts --ipc --net --pid --root --wd sh -c \"$2\"";
+        let output = Command::new("sh").args(["-c", enter, "sh", &pid, script]).output()?;
+        expect(output.status.success(), format!("{script}: {output:?}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn end(&mut self) -> Result<(), Failed> {
+        self.container.stop()
+    }
+}
+
+fn attacks(_: &Lab) -> Result<(), Failed> {
+    let daemon = installed()?;
+    let mut attempts = every();
+    attempts.push(("the node of a soft device that moves is passed out", |domain| remade(domain, &[""])));
+    try_each(&mut Domain::new(&daemon)?, &attempts)
+}

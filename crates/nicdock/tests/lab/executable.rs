@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{eventually, expect, nicdock, shell, succeed};
+use crate::nicdock::{command as nicdock_command, eventually, expect, nicdock, shell, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -98,6 +98,13 @@ fn reexecuted(_: &Lab) -> Result<(), Failed> {
         let is_starter = output.status.code() == Some(125) && text.contains("nicdock-starter");
         expect(is_starter || output.status.success(), format!("{command:?}: {} {text}", output.status))?;
     }
+    let mut command = nicdock_command(&["run", "--nic", "eth3", "--host-root", "--", "/proc/self/exe"]);
+    let output = command.env("NICDOCK_LEAVE_OPEN", "starter").stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    expect(
+        !text.contains("nicdock-starter") && text.contains("Usage"),
+        format!("not the host's nicdock: {text}"),
+    )?;
     // Neither memory nor a descriptor of what nicdock had before.
     let script = "! grep nicdock /proc/1/maps && ! ls -l /proc/1/fd | grep -e nicdock -e memfd";
     shell(&["--nic", "eth3"], script).map(drop)

@@ -161,6 +161,7 @@ const NICS: &[&[Test]] = &[
     neighbours::join::TESTS,
     neighbours::libvirt::TESTS,
     neighbours::lxc::TESTS,
+    neighbours::users::TESTS,
     libvirt::TESTS,
     lxc::TESTS,
     lxd::TESTS,

@@ -6,6 +6,7 @@ pub mod attach;
 pub mod join;
 pub mod libvirt;
 pub mod lxc;
+pub mod users;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};

@@ -7,6 +7,7 @@ use libtest_mimic::Failed;
 use super::{Entry, FOLDER, each, with};
 use crate::attach::Shell;
 use crate::attempts::{Attempt, all_is_free, try_each};
+use crate::engine::weaknesses;
 use crate::lifecycle::kill;
 use crate::nicdock::{Running, command, eventually, expect, sleeping, succeed};
 use crate::{Lab, Test};
@@ -14,6 +15,9 @@ use crate::{Lab, Test};
 pub const TESTS: &[Test] = &[
     ("attacks_that_fail_in_a_container_fail_in_one_that_has_joined_it", attacks, Lab::is_first_of_its_kernel),
     ("a_container_that_has_joined_is_closed_and_limited_as_one_with_a_nic", closed, Lab::is_first),
+    ("a_bundle_leads_one_that_joins_no_further_than_one_with_a_nic", bundles, |lab| {
+        lab.is_first_of_its_kernel() && lab.cgroup == "v1"
+    }),
 ];
 
 /// The first container, and the one that has joined it, which attacks.
@@ -115,10 +119,14 @@ fn processes() -> Result<(), Failed> {
     let options = [&["run", "--host-root"], &JOIN[..], &["--pids-limit", "1", "--", "sh", "-c", forks]];
     let output = crate::nicdock::nicdock(&options.concat());
     expect(output.stdout.is_empty(), format!("it starts more than it may: {output:?}"))?;
-    let second = Running::with(&["--join", "first", "--name", "second"], "sleep 90501; true")?;
+    let options = ["--join", "first", "--name", "second", "--allow-netlink", "generic"];
+    let second = Running::with(&options, "sleep 90501; true")?;
     let limit = std::fs::read_to_string("/sys/fs/cgroup/nicdock/container-second/pids.max")?;
+    // What was chosen for it is nobody else's.
+    let chosen = [weaknesses("first")?, weaknesses("second")?];
     drop(second);
-    expect(limit == "2048\n", limit)
+    expect(limit == "2048\n", limit)?;
+    expect(chosen[0].is_empty() && chosen[1] == ["netlink.generic"], format!("{chosen:?}"))
 }
 
 /// Attack 15: the second one takes back that it ends with its nicdock, and both are killed.
@@ -133,4 +141,14 @@ fn outlives(mut first: Running) -> Result<(), Failed> {
     expect(outlived, "it ended with its nicdock")?;
     expect(sleeping("90502").is_none() && told.contains("gave back eth3"), told)?;
     all_is_free()
+}
+
+/// Attacks 4 and 10: names of the bundle's lead elsewhere, or to a daemon.
+fn bundles(_: &Lab) -> Result<(), Failed> {
+    let _first = Running::start("eth3", &["--name", "first"], "sleep 90503; true")?;
+    let attempts: &[Attempt<()>] = &[
+        ("a folder of a bundle is exchanged after the check", |()| crate::opened::exchanged_in(&JOIN)),
+        ("a bundle binds a folder with a daemon's socket", |()| crate::opened::daemon_in(&JOIN)),
+    ];
+    try_each(&mut (), attempts)
 }

@@ -1,10 +1,12 @@
 //! Domains of libvirt's container driver.
 
+use std::os::unix::fs::chown;
+use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use super::{Entry, every, remade};
+use super::{Entry, every, leaving, remade};
 use crate::attempts::try_each;
 use crate::killed::kills;
 use crate::libvirt::daemon::{Container, Daemon};
@@ -59,9 +61,26 @@ impl Entry for Domain<'_> {
     }
 }
 
+/// Attack 4: whoever owns a folder on the way to the root could put another one there when nicdock has looked, with a program of its own in the gate's
+/// place.
+fn rooted(domain: &mut Domain) -> Result<(), Failed> {
+    let way = Path::new(&domain.container.root()).parent().ok_or("the root has no parent")?.to_owned();
+    chown(&way, Some(1000), None)?;
+    let result = (|| {
+        domain.begin(&["--nic", "eth3"], &leaving("opened-once"))?;
+        domain.end()?;
+        std::fs::write(HOOK, &domain.hook)?;
+        let said = domain.container.refused()?;
+        expect(said.contains("belongs to user 1000") && !domain.container.has_run(), said)
+    })();
+    chown(&way, Some(0), None)?;
+    result
+}
+
 fn attacks(_: &Lab) -> Result<(), Failed> {
     let daemon = installed()?;
     let mut attempts = every();
+    attempts.push(("the way to the root is another user's", rooted));
     attempts.push(("the node of a soft device that moves is passed out", |domain| remade(domain, &[""])));
     try_each(&mut Domain::new(&daemon)?, &attempts)
 }

@@ -92,6 +92,17 @@ impl Report {
         Self { schema: 1, reproducible: false, notes, summary: Summary::default(), probes: Vec::new() }
     }
 
+    /// Adds what was found out on the host, of a process in whose place the audit was.
+    pub fn add(&mut self, entry: Entry) {
+        match entry.result {
+            Verdict::Closed => self.summary.closed += 1,
+            Verdict::Open => self.summary.open += 1,
+            Verdict::Accepted => self.summary.accepted += 1,
+            Verdict::NotApplicable => self.summary.not_applicable += 1,
+        }
+        self.probes.push(entry);
+    }
+
     /// 0 if nothing is open; 1 if something is; 125 if the audit could not be what it should.
     pub fn exit_status(&self) -> u8 {
         match self {

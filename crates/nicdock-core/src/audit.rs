@@ -5,6 +5,7 @@ mod executable;
 mod filters;
 mod frozen;
 mod keeper;
+mod limits;
 mod own;
 mod place;
 mod scope;
@@ -13,6 +14,7 @@ mod target;
 
 pub use answer::run_in_place_of;
 pub use executable::{Audit, AuditError, arguments};
+pub use limits::limits;
 pub use own::Own;
 pub use target::target;
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::FOLDER;
+use nicdock_sys::closing::Closing;
 use nicdock_sys::walk::{self, Owned};
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ impl RootError {
 pub fn look_at_root(domain: &str, root: Option<&str>, user: u32) -> Result<(), RootError> {
     // An image, which nobody else has mounted, or the host's own root.
     let Some(root) = root else { return Ok(()) };
+    if Closing::OpenedOnce.is_left_open() {
+        return Ok(());
+    }
     look_at_way(domain, Path::new(root), user)?;
     let names = Path::new(FOLDER).strip_prefix("/").unwrap_or(Path::new(FOLDER));
     let below = names.ancestors().collect::<Vec<_>>().into_iter().rev();

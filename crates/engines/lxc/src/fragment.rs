@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nicdock_core::plan::capabilities;
 use nicdock_core::request::Memlock;
+use nicdock_sys::closing::Closing;
 
 /// What is written, for a container that includes it last.
 pub struct Fragment<'a> {
@@ -37,6 +38,13 @@ impl Fragment<'_> {
             Memlock::Bytes(bytes) => bytes.to_string(),
         };
         let _ = writeln!(text, "lxc.prlimit.memlock = {memlock}");
+        if !Closing::DeviceCgroup.is_left_open() {
+            // LXC's own rules allow the host's console (common.conf, c 5:1 rwm), and whoever may make nodes opens it. A container's /dev/console is a
+            // terminal of LXC's, mounted there. In the words of that rule: LXC turns an equal one over (`bpf_list_add_device()`).
+            for version in ["cgroup", "cgroup2"] {
+                let _ = writeln!(text, "lxc.{version}.devices.deny = c 5:1 rwm");
+            }
+        }
         if let Some(path) = self.seccomp {
             let _ = writeln!(text, "lxc.seccomp.profile = {}", path.display());
         }
@@ -85,6 +93,7 @@ mod tests {
         assert!(strict.contains("lxc.cap.drop =\n") && strict.contains("lxc.cap.keep = chown dac_override"));
         assert!(!strict.contains("sys_admin") && strict.contains("lxc.prlimit.memlock = 1048576\n"));
         assert!(!text(true).contains("lxc.cap") && !text(true).contains("lxc.mount.auto"));
+        assert!(text(true).contains("lxc.cgroup2.devices.deny = c 5:1 rwm\n"));
     }
 
     #[test]

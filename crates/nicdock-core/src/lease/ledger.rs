@@ -151,8 +151,8 @@ impl Ledger {
         for (done, lease) in leases.iter().enumerate() {
             let mut joined = (*lease).clone();
             joined.holders.push(Holder { weaknesses: plan.weaknesses.clone(), ..holder(&token) });
-            if let Err(error) = self.write(&joined) {
-                leases[..done].iter().for_each(|lease| drop(self.write(lease)));
+            if let Err(error) = self.write(&joined).and_then(|()| self.reach("join.begun")) {
+                leases[..=done].iter().for_each(|lease| drop(self.write(lease)));
                 return Err(error);
             }
         }

@@ -2,7 +2,7 @@
 
 mod late;
 
-pub use late::{lack_foreign, refuse_foreign};
+pub use late::{lack_foreign, left_to, refuse_foreign};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -89,7 +89,13 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     let pause = Duration::from_secs(options.max_pause);
     let (report, failure) = match audit::run_in_place_of(pid, &program, &target.weaknesses, &arguments, pause)
     {
-        Ok(report) => (report, None),
+        Ok(mut report) => {
+            let leases = Ledger::of_machine().read()?;
+            if let Some(entry) = audit::limits(&leases, pid, options.only.as_deref()) {
+                report.add(entry);
+            }
+            (report, None)
+        }
         Err(AuditError::NotReproducible(reason)) => {
             (Report::not_reproducible(&reason), Some(AuditError::NotReproducible(reason)))
         }

@@ -24,10 +24,10 @@ use crate::nicdock::expect;
 const PYTHON: &str = "/usr/bin/python3";
 
 /// An attack by its name, on something that several share.
-type Attempt<S> = (&'static str, fn(&mut S) -> Result<(), Failed>);
+pub type Attempt<S> = (&'static str, fn(&mut S) -> Result<(), Failed>);
 
 /// Tries every one, also after one that reached its goal. Errors: those that did, by their names.
-fn try_each<S>(scene: &mut S, attempts: &[Attempt<S>]) -> Result<(), Failed> {
+pub fn try_each<S>(scene: &mut S, attempts: &[Attempt<S>]) -> Result<(), Failed> {
     let mut reached = Vec::new();
     for (name, attempt) in attempts {
         let begin = Instant::now();
@@ -67,7 +67,7 @@ fn steers_nothing(what: &str, text: &str) -> Result<(), Failed> {
 }
 
 /// No lease is left, and nothing that a command would have to give back.
-fn all_is_free() -> Result<(), Failed> {
+pub fn all_is_free() -> Result<(), Failed> {
     let leases = crate::nicdock::succeed(&["leases"])?;
     expect(leases == "No NIC is leased.\n", leases)
 }

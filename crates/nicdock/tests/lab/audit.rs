@@ -173,12 +173,12 @@ fn few(_: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
-/// By whoever is root on the host, while it runs: the host's file systems, and a NIC that was not given.
-fn put_in(_: &Lab) -> Result<(), Failed> {
+/// By whoever is root on the host, while it runs: the host's file systems, a NIC that was not given, and the limits of a device that is another's.
+fn put_in(lab: &Lab) -> Result<(), Failed> {
     let running = Running::with(&[&RXE1[..], &["--name", "changed"]].concat(), "sleep 90401; true")?;
     let pid = wait_for("90401")?;
     let audit = || {
-        let only = "mounted,route";
+        let only = "mounted,route,limits";
         report(&nicdock(&["audit", "--pid", &pid, "--only", only, "--json"]))
     };
     let opened = |report: &Report| -> Vec<String> {
@@ -186,10 +186,12 @@ fn put_in(_: &Lab) -> Result<(), Failed> {
         open.map(|probe| probe.id.clone()).collect()
     };
     let before = opened(&audit()?);
+    let rdma = if lab.cgroup == "v1" { "rdma/" } else { "" };
     let script = format!(
         "set -e
         nsenter -t {pid} -m sh -ec ': >/srv/file; mount --bind /proc/sys/kernel/pid_max /srv/file; for kind in sysfs proc debugfs; do mkdir /srv/$kind; mount -t $kind none /srv/$kind; done'
-        ip link set eth3 netns {pid}"
+        ip link set eth3 netns {pid}
+        echo rxe0 hca_handle=max hca_object=max >/sys/fs/cgroup/{rdma}nicdock/container-changed/rdma.max"
     );
     let put = shell(&script);
     let after = audit().map(|report| opened(&report));
@@ -197,7 +199,8 @@ fn put_in(_: &Lab) -> Result<(), Failed> {
     engine::restore_eth3();
     drop(running);
     put?;
-    let (wanted, after) = (["mounted.sysfs", "mounted.proc", "mounted.debugfs", "route.not_own"], after?);
+    let wanted = ["mounted.sysfs", "mounted.proc", "mounted.debugfs", "route.not_own", "limits.rdma"];
+    let after = after?;
     expect(before.is_empty(), format!("open before: {before:?}"))?;
     expect(wanted.iter().all(|id| after.iter().any(|found| found == id)), format!("found is {after:?}"))
 }

@@ -1,8 +1,10 @@
 //! Each capability opens what the plan says: tried with all of them, and with none but the default ones.
 
+use std::process::Stdio;
+
 use libtest_mimic::Failed;
 
-use crate::nicdock::{expect, shell, succeed};
+use crate::nicdock::{command, expect, shell, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -98,6 +100,11 @@ fn each(_: &Lab) -> Result<(), Failed> {
 fn console(_: &Lab) -> Result<(), Failed> {
     let this = std::env::current_exe()?.display().to_string();
     let script = format!("{this} --probe mknod /dev/host 5 1; {this} --probe open /dev/host");
-    let text = shell(&[&NIC[..], &["--cap-add", "MKNOD", "--weaken"]].concat(), &script)?;
-    expect(text == "open\n1\n", text)
+    let options = ["run", "--nic", "eth3", "--cap-add", "MKNOD", "--weaken", "--host-root", "--", "sh", "-c"];
+    for (left_open, wanted) in [("device-cgroup,verify", "open\nopen\n"), ("", "open\n1\n")] {
+        let mut command = command(&[&options[..], &[&script]].concat());
+        let output = command.env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).output()?;
+        expect(output.stdout == wanted.as_bytes(), format!("'{left_open}' left out: {output:?}"))?;
+    }
+    Ok(())
 }

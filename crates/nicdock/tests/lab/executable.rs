@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{eventually, expect, nicdock, shell, succeed};
+use crate::nicdock::{command as nicdock_command, eventually, expect, nicdock, shell, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -45,16 +45,21 @@ fn copied(folder: &Path) -> Result<PathBuf, Failed> {
     Ok(folder.join("nicdock"))
 }
 
-/// Starts /start by `copy` and kills that when the attack waits for it. Gives nicdock's exit status if it ended by itself, and whether `copy` has been
+/// Starts /start by `copy`, with a NIC as `which` says, and kills that when the attack waits for it. Gives nicdock's exit status if it ended by itself, and whether `copy` has been
 /// written to.
-fn attacked(copy: &Path, root: &Path, left_open: &str) -> Result<(Option<i32>, bool), Failed> {
+fn attacked(
+    which: &[&str],
+    copy: &Path,
+    root: &Path,
+    left_open: &str,
+) -> Result<(Option<i32>, bool), Failed> {
     let is_written = || -> Result<bool, Failed> {
         let mut begin = [0; 4];
         File::open(copy)?.read_exact(&mut begin)?;
         Ok(begin != *b"\x7fELF")
     };
     let mut command = Command::new(copy);
-    command.args(["run", "--nic", "eth3", "--rootfs"]).arg(root).args(["--", "/start"]);
+    command.arg("run").args(which).arg("--rootfs").arg(root).args(["--", "/start"]);
     let mut child = command.env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).spawn()?;
     while !root.join("ready").exists() {
         if let Some(status) = child.try_wait()? {
@@ -71,12 +76,17 @@ fn attacked(copy: &Path, root: &Path, left_open: &str) -> Result<(Option<i32>, b
 }
 
 fn overwrite(_: &Lab) -> Result<(), Failed> {
+    overwrites(&["--nic", "eth3"])
+}
+
+/// Without the starter it writes to nicdock's file, and with it not.
+pub fn overwrites(which: &[&str]) -> Result<(), Failed> {
     let (folder, programs) = (tempfile::tempdir()?, tempfile::tempdir()?);
     root(folder.path())?;
     let copy = copied(programs.path())?;
-    let (status, written) = attacked(&copy, folder.path(), "")?;
+    let (status, written) = attacked(which, &copy, folder.path(), "")?;
     expect(status == Some(125) && !written, format!("status {status:?}, written {written}"))?;
-    let (status, written) = attacked(&copy, folder.path(), "starter")?;
+    let (status, written) = attacked(which, &copy, folder.path(), "starter")?;
     expect(status.is_none() && written, format!("without the starter: status {status:?}, written {written}"))
 }
 
@@ -88,6 +98,13 @@ fn reexecuted(_: &Lab) -> Result<(), Failed> {
         let is_starter = output.status.code() == Some(125) && text.contains("nicdock-starter");
         expect(is_starter || output.status.success(), format!("{command:?}: {} {text}", output.status))?;
     }
+    let mut command = nicdock_command(&["run", "--nic", "eth3", "--host-root", "--", "/proc/self/exe"]);
+    let output = command.env("NICDOCK_LEAVE_OPEN", "starter").stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    expect(
+        !text.contains("nicdock-starter") && text.contains("Usage"),
+        format!("not the host's nicdock: {text}"),
+    )?;
     // Neither memory nor a descriptor of what nicdock had before.
     let script = "! grep nicdock /proc/1/maps && ! ls -l /proc/1/fd | grep -e nicdock -e memfd";
     shell(&["--nic", "eth3"], script).map(drop)

@@ -32,20 +32,26 @@ fn moves(lab: &Lab) -> bool {
 pub struct Holder {
     child: Child,
     output: BufReader<ChildStdout>,
+    folder: &'static str,
 }
 
 impl Holder {
     /// See `probe/hold.rs`.
     pub fn start(place: &str, name: &str) -> Result<Self, Failed> {
-        std::fs::create_dir_all(FOLDER)?;
-        std::fs::set_permissions(FOLDER, std::fs::Permissions::from_mode(0o777))?;
-        let path = format!("{FOLDER}/{name}");
+        Self::start_in(FOLDER, place, name)
+    }
+
+    /// The same at another place on the host.
+    pub fn start_in(folder: &'static str, place: &str, name: &str) -> Result<Self, Failed> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
+        let path = format!("{folder}/{name}");
         let _ = std::fs::remove_file(&path);
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--probe", "hold", place, &path]).uid(1000).gid(1000);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut this = Self { child, output };
+        let mut this = Self { child, output, folder };
         this.hears("listening")?;
         Ok(this)
     }
@@ -75,7 +81,7 @@ impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(FOLDER);
+        let _ = std::fs::remove_dir_all(self.folder);
     }
 }
 
@@ -101,7 +107,7 @@ fn pass(holder: &mut Holder, receives: bool, left_open: &str) -> Result<(), Fail
 }
 
 /// The next container has the NIC, and so has the holder.
-fn reaches_it(holder: &mut Holder) -> Result<(), Failed> {
+pub fn reaches_it(holder: &mut Holder) -> Result<(), Failed> {
     expect(lease()?.is_null(), "the NIC is not given again")?;
     let next = Running::start("rxe1", &["--netdev", "keep"], "sleep 600")?;
     holder.does("context", "context")?;
@@ -169,7 +175,7 @@ fn unread(_: &Lab) -> Result<(), Failed> {
     eventually("nobody has it any more", || nicdock(&["reconcile"]).status.success())
 }
 
-fn rdma(words: &str) -> bool {
+pub fn rdma(words: &str) -> bool {
     Command::new("rdma").args(words.split(' ')).output().is_ok_and(|output| output.status.success())
 }
 

@@ -31,21 +31,28 @@ const ALL: &str = "audit-stillness,audit-descriptors,audit-memory,audit-order";
 const TRACES: [&str; 3] = ["--cap-add", "SYS_PTRACE", "--weaken"];
 
 /// The container, and what it has reached.
-struct Hostile {
-    nicdock: Child,
+pub struct Hostile {
+    /// nicdock, or whatever else started it.
+    child: Child,
     pid: String,
     reached: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Hostile {
     fn start(options: &[&str], mode: &str) -> Result<Self, Failed> {
-        std::fs::write(SECRET, "the host's secret")?;
-        let this = std::env::current_exe()?.display().to_string();
         let mut args = vec!["run", "--host-root", "--nic", "rxe1", "--netdev", "keep", "--name", "hostile"];
         args.extend(options);
-        args.extend(["--", &this, "--probe", "reach", mode, WORD, SECRET, WRITTEN]);
-        let mut nicdock = command(&args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(nicdock.stdout.take().ok_or("no pipe")?).lines();
+        args.push("--");
+        Self::by(command(&args), mode)
+    }
+
+    /// In the container in which `command` executes its last words.
+    pub fn by(mut command: Command, mode: &str) -> Result<Self, Failed> {
+        std::fs::write(SECRET, "the host's secret")?;
+        let this = std::env::current_exe()?;
+        command.arg(&this).args(["--probe", "reach", mode, WORD, SECRET, WRITTEN]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
         let first = lines.next().transpose()?;
         expect(first.as_deref() == Some("ready"), format!("{first:?}"))?;
         let reached = Arc::new(Mutex::new(BTreeSet::new()));
@@ -57,12 +64,15 @@ impl Hostile {
                 }
             }
         });
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", nicdock.id()))?;
-        let is_it = |pid: &&str| {
-            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("reach"))
+        // Whoever started it has these words as well, behind others.
+        let begin = format!("{}\0--probe\0reach\0", this.display());
+        let is_it = |pid: &String| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(&begin))
         };
-        let pid = children.split_whitespace().find(is_it).ok_or("no process")?.to_owned();
-        Ok(Self { nicdock, pid, reached })
+        let listed = std::fs::read_dir("/proc")?.flatten();
+        let mut pids = listed.filter_map(|entry| entry.file_name().into_string().ok());
+        let pid = pids.find(is_it).ok_or("no process")?;
+        Ok(Self { child, pid, reached })
     }
 
     /// What it reaches of an audit, with closings left out, and what the audit says at a terminal of its own, which then takes a line.
@@ -150,8 +160,8 @@ except OSError: pass
 
 impl Drop for Hostile {
     fn drop(&mut self) {
-        let _ = self.nicdock.kill();
-        let _ = self.nicdock.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         crate::nicdock::nicdock(&["reconcile"]);
         let _ = std::fs::remove_file(SECRET);
         let _ = std::fs::remove_file(WRITTEN);
@@ -159,7 +169,11 @@ impl Drop for Hostile {
 }
 
 fn traces(lab: &Lab) -> Result<(), Failed> {
-    let hostile = Hostile::start(&TRACES, "reach")?;
+    may_trace(lab, &Hostile::start(&TRACES, "reach")?)
+}
+
+/// It reaches nothing, and with all left out everything.
+pub fn may_trace(lab: &Lab, hostile: &Hostile) -> Result<(), Failed> {
     hostile.fails("")?;
     // Later kernels let nobody type into a terminal without CAP_SYS_ADMIN (CONFIG_LEGACY_TIOCSTI).
     let terminal: &[&str] = if lab.kernel == "6.1" { &["terminal"] } else { &[] };

@@ -1,6 +1,6 @@
 //! Containers of libvirt with a NIC of nicdock's, from start to end.
 
-mod daemon;
+pub mod daemon;
 
 use std::path::Path;
 use std::process::Command;
@@ -42,9 +42,9 @@ pub const OF_USNIC: &[Test] = &[(
     |lab| lab.registers_usnic_memory() && lab.cgroup == "v2",
 )];
 
-const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";
+pub const HOOK: &str = "/etc/libvirt/hooks/lxc.d/nicdock";
 
-fn installed() -> Result<Daemon, Failed> {
+pub fn installed() -> Result<Daemon, Failed> {
     let daemon = Daemon::start()?;
     succeed(&["libvirt", "install"])?;
     Ok(daemon)

@@ -35,11 +35,11 @@ pub const OF_USNIC: &[Test] = &[(
     Lab::registers_usnic_memory,
 )];
 
-const PATH: &str = "/tmp/lxc";
+pub const PATH: &str = "/tmp/lxc";
 
 /// A container over the host's root; ended when this is dropped.
 pub struct Container {
-    name: &'static str,
+    pub name: &'static str,
     config: String,
 }
 
@@ -57,13 +57,13 @@ impl Container {
         Ok(Self { name, config })
     }
 
-    fn with(name: &'static str, more: &str, options: &[&str]) -> Result<Self, Failed> {
+    pub fn with(name: &'static str, more: &str, options: &[&str]) -> Result<Self, Failed> {
         let this = Self::new(name, more)?;
         this.install(options)?;
         Ok(this)
     }
 
-    fn install(&self, options: &[&str]) -> Result<String, Failed> {
+    pub fn install(&self, options: &[&str]) -> Result<String, Failed> {
         succeed(&[&["lxc", "install", self.name, "-P", PATH], options].concat())
     }
 
@@ -89,7 +89,7 @@ impl Container {
     }
 
     /// With variables for its hooks, which are nicdock. Whether it started.
-    fn start_with(&self, variables: &[(&str, &str)]) -> Result<bool, Failed> {
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Result<bool, Failed> {
         let mut command = Command::new("lxc-start");
         command.args(["-P", PATH, "-n", self.name]).envs(variables.iter().copied());
         Ok(command.stdin(Stdio::null()).stderr(Stdio::null()).status()?.success())
@@ -102,7 +102,7 @@ impl Container {
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn stop(&self) -> Result<(), Failed> {
+    pub fn stop(&self) -> Result<(), Failed> {
         self.ok("lxc-stop", &["-k"]).map(drop)
     }
 
@@ -110,7 +110,7 @@ impl Container {
         self.ok("lxc-attach", &["--", "sh", "-c", script])
     }
 
-    fn pid(&self) -> Result<String, Failed> {
+    pub fn pid(&self) -> Result<String, Failed> {
         Ok(self.ok("lxc-info", &["-pH"])?.trim().to_owned())
     }
 

@@ -38,6 +38,7 @@ mod modes;
 mod monitor;
 mod mpi;
 mod names;
+mod neighbours;
 mod nicdock;
 mod numbers;
 mod opened;
@@ -158,6 +159,11 @@ const NICS: &[&[Test]] = &[
     modes::TESTS,
     names::TESTS,
     numbers::TESTS,
+    neighbours::attach::TESTS,
+    neighbours::join::TESTS,
+    neighbours::libvirt::TESTS,
+    neighbours::lxc::TESTS,
+    neighbours::users::TESTS,
     libvirt::TESTS,
     lxc::TESTS,
     lxd::TESTS,

@@ -31,7 +31,7 @@ pub fn rdma(words: &str) -> Result<(), Failed> {
 }
 
 /// The number that the first device has is the next one's to get.
-fn has_first_number(device: &str) -> Result<(), Failed> {
+pub fn has_first_number(device: &str) -> Result<(), Failed> {
     let owner = std::fs::read_to_string("/sys/class/infiniband_verbs/uverbs0/ibdev")?;
     expect(owner.trim() == device, format!("uverbs0 is {owner}, not {device}"))
 }

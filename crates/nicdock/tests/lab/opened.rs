@@ -114,9 +114,16 @@ fn config(root: &str, mounts: &str, args: &[&str]) -> String {
 }
 
 /// nicdock is stopped when it has looked and leased and before it mounts; then the user exchanges the folders.
-fn stopped_meanwhile(scene: &Scene, way: &[String], left_open: &str) -> Result<Output, Failed> {
-    let mut command = command(&["run", "--nic", "eth3"]);
-    command.args(way).env("NICDOCK_LEAVE_OPEN", left_open).env("NICDOCK_FAIL_AT", "reserve.begun=stop");
+fn stopped_meanwhile(
+    which: &[&str],
+    scene: &Scene,
+    way: &[String],
+    left_open: &str,
+) -> Result<Output, Failed> {
+    let mut command = command(&[&["run"], which].concat());
+    let step = if which.contains(&"--join") { "join" } else { "reserve" };
+    command.env("NICDOCK_FAIL_AT", format!("{step}.begun=stop"));
+    command.args(way).env("NICDOCK_LEAVE_OPEN", left_open);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let status = format!("/proc/{}/stat", child.id());
     let state = || fs::read_to_string(&status).unwrap_or_default();
@@ -131,12 +138,17 @@ fn stopped_meanwhile(scene: &Scene, way: &[String], left_open: &str) -> Result<O
 }
 
 fn exchanged(_: &Lab) -> Result<(), Failed> {
+    exchanged_in(&["--nic", "eth3"])
+}
+
+/// By name the host's folders are reached, and by what was opened once none.
+pub fn exchanged_in(which: &[&str]) -> Result<(), Failed> {
     let scene = Scene::new()?;
     for way in scene.ways() {
-        let output = stopped_meanwhile(&scene, &way, "opened-once")?;
+        let output = stopped_meanwhile(which, &scene, &way, "opened-once")?;
         let reached = scene.reached();
         expect(reached == ["root", "data"], format!("{way:?}, by name: only {reached:?}: {output:?}"))?;
-        let output = stopped_meanwhile(&scene, &way, "")?;
+        let output = stopped_meanwhile(which, &scene, &way, "")?;
         let reached = scene.reached();
         expect(reached.is_empty(), format!("{way:?}: reached {reached:?}: {output:?}"))?;
         // What was looked at is what was used.
@@ -250,8 +262,12 @@ fn bundle_link(_: &Lab) -> Result<(), Failed> {
     fail(125, &["run", "--nic", "eth3", "--bundle", &folder]).map(drop)
 }
 
-/// A daemon's socket in a folder that is bound read-only.
 fn daemon(_: &Lab) -> Result<(), Failed> {
+    daemon_in(&["--nic", "eth3"])
+}
+
+/// A daemon's socket in a folder that is bound read-only.
+pub fn daemon_in(which: &[&str]) -> Result<(), Failed> {
     let scene = Scene::new()?;
     let outside = tempfile::tempdir()?;
     let listener = UnixListener::bind(outside.path().join("socket"))?;
@@ -268,7 +284,7 @@ fn daemon(_: &Lab) -> Result<(), Failed> {
     let args = ["/probe", "--probe", "connect", "/daemon/socket"];
     fs::write(scene.at("config.json"), config("rootfs", &mounts.join(","), &args))?;
     let folder = scene.text("");
-    let run = ["run", "--nic", "eth3", "--bundle", &folder];
+    let run = [&["run"], which, &["--bundle", &folder]].concat();
     let text = fail(125, &run)?;
     let named = text.contains(&format!("{} on /daemon", outside.path().display()));
     expect(named && text.contains("--bundle-binds") && listener.accept().is_err(), text)?;

@@ -154,14 +154,14 @@ fn relayed(_: &Lab) -> Result<(), Failed> {
 }
 
 /// What a process outside reads, by a descriptor that the container has passed to it, of what the user types when nicdock has ended.
-fn read_later(left_open: &str) -> Result<String, Failed> {
+fn read_later(which: &[&str], left_open: &str) -> Result<String, Failed> {
     let _ = std::fs::remove_dir_all(FOLDER);
     std::fs::create_dir(FOLDER)?;
     let socket = UnixListener::bind(format!("{FOLDER}/socket"))?;
     let this = std::env::current_exe()?.display().to_string();
     let volume = format!("{FOLDER}:/passing");
-    let args = ["run", "--nic", "eth3", "--host-root", "-v", &volume, "--", &this];
-    let args = [&args[..], &["--probe", "pass", "input", "/passing/socket"]].concat();
+    let args = ["--host-root", "-v", &volume, "--", &this, "--probe", "pass", "input", "/passing/socket"];
+    let args = [&["run"], which, &args].concat();
     let mut user = User::starts(&args, left_open)?;
     let passed = receive(&socket)?;
     let status = user.nicdock.wait()?;
@@ -194,8 +194,13 @@ pub fn all(descriptor: OwnedFd) -> Result<String, Failed> {
 }
 
 fn typed_later(_: &Lab) -> Result<(), Failed> {
-    let read = read_later("terminal-streams")?;
+    typed_later_in(&["--nic", "eth3"])
+}
+
+/// It is read by who has the terminal as a standard stream, and by nobody else.
+pub fn typed_later_in(which: &[&str]) -> Result<(), Failed> {
+    let read = read_later(which, "terminal-streams")?;
     expect(read == "secret\n", format!("with its streams left to it: {read:?}"))?;
-    let read = read_later("")?;
+    let read = read_later(which, "")?;
     expect(read.is_empty(), read)
 }

@@ -49,11 +49,20 @@ pub fn refuse_foreign(leases: &[Lease]) {
     }
 }
 
-/// Those that run, with the names of their own devices.
+/// The devices, not its own, of which a container that nicdock's launcher made may have as much as there is. `None` where that is not limited, or not known.
+pub fn left_to(leases: &[Lease], container: &str) -> Option<Vec<String>> {
+    let folder = cgroup::folder("rdma", container);
+    let (_, own) = running(leases).into_iter().find(|(name, _)| name == container)?;
+    folder.join(FILE).exists().then(|| unlimited(&folder, &own))
+}
+
+/// Those to limit.
 fn containers(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
-    if Closing::RdmaCgroup.is_left_open() {
-        return Vec::new();
-    }
+    if Closing::RdmaCgroup.is_left_open() { Vec::new() } else { running(leases) }
+}
+
+/// Those that run, with the names of their own devices.
+fn running(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
     let is_given =
         |step: &Step, name: &str| matches!(step, Step::Give { container, .. } if container == name);
     let holders = leases.iter().flat_map(|lease| lease.holders.iter().map(move |holder| (lease, holder)));

@@ -6,6 +6,7 @@ pub mod children;
 pub mod exclusive;
 pub mod faults;
 pub mod given;
+pub mod rdma_cm;
 
 use libtest_mimic::Failed;
 
@@ -14,7 +15,8 @@ use crate::nicdock::{command, eventually, expect};
 use crate::{Lab, Test};
 
 /// Every test of these labs.
-pub const TESTS: &[&[Test]] = &[given::TESTS, children::TESTS, exclusive::TESTS, faults::TESTS];
+pub const TESTS: &[&[Test]] =
+    &[given::TESTS, children::TESTS, exclusive::TESTS, rdma_cm::TESTS, faults::TESTS];
 
 /// `hca0`'s netdev is in datagram mode with a smaller MTU and a second name, `hca1`'s in connected mode with a large one.
 pub fn prepare() {

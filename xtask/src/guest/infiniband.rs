@@ -3,7 +3,7 @@
 //! `ib_ipoib` makes `ib0`, `ib1`, … beside them. An HCA's PCI function has no Ethernet netdev: what it has here is in a network
 //! namespace of its own, `hidden-eth0`, where it must be up, so that the port is active.
 
-use super::nics::Nic;
+use super::nics::{LINK_SECONDS, Nic};
 use super::wait;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -14,9 +14,9 @@ const EVERY: usize = 2;
 
 /// Makes so many of the NICs HCAs. Their links must be up: the driver asks for the carrier once, at its start.
 pub fn add(nics: &[Nic], hcas: u8) -> Result<()> {
-    let chosen = nics.iter().step_by(EVERY).take(usize::from(hcas));
-    for (index, Nic { name: netdev, .. }) in chosen.enumerate() {
-        let (hca, namespace) = (format!("hca{index}"), format!("hidden-{netdev}"));
+    let chosen = || nics.iter().step_by(EVERY).take(usize::from(hcas)).map(|nic| &nic.name);
+    for (index, netdev) in chosen().enumerate() {
+        let (hca, namespace) = (format!("hca{index}"), hidden(netdev));
         run(&["rdma", "link", "add", &hca, "type", "rxe", "netdev", netdev])?;
         run(&["ip", "netns", "add", &namespace])?;
         run(&["ip", "link", "set", netdev, "netns", &namespace])?;
@@ -25,7 +25,19 @@ pub fn add(nics: &[Nic], hcas: u8) -> Result<()> {
         let ipoib = format!("ib{index}");
         wait::until(&format!("{hca} has {ipoib}"), 10, || Path::new("/sys/class/net").join(&ipoib).exists())?;
     }
-    Ok(())
+    // A device that is moved asks for the carrier anew.
+    chosen().try_for_each(|netdev| {
+        wait::until(&format!("{netdev} has its link again"), LINK_SECONDS, || has_link(netdev))
+    })
+}
+
+fn hidden(netdev: &str) -> String {
+    format!("hidden-{netdev}")
+}
+
+fn has_link(netdev: &str) -> bool {
+    let output = Command::new("ip").args(["-n", &hidden(netdev), "-o", "link", "show", netdev]).output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("state UP"))
 }
 
 fn run(words: &[&str]) -> Result<()> {

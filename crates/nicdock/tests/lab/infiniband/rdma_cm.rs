@@ -6,8 +6,8 @@
 use libtest_mimic::Failed;
 
 use super::{any, run};
-use crate::nicdock::{expect, succeed};
-use crate::{Lab, Test, host};
+use crate::nicdock::{expect, nicdock, succeed};
+use crate::{Lab, Test, audit, engine, host};
 
 pub const TESTS: &[Test] = &[(
     "limit_by_an_infiniband_address_rdma_cm_listens_on_another_hca_where_rdma_namespaces_are_shared",
@@ -52,6 +52,10 @@ fn another_hca(lab: &Lab) -> Result<(), Failed> {
     let (said, _) = run(&["--nic", "hca0", "--rdma-cm"], &script)?;
     let reached = if lab.exclusive { "errno 19".to_owned() } else { format!("listens on {}", guids[1]) };
     expect(said == format!("listens on {}\n{reached}\n", guids[0]), format!("{said}\n{guids:?}"))?;
+    let output = nicdock(&["run", "--audit", "--host-root", "--nic", "hca0", "--rdma-cm", "--", "--json"]);
+    let open = engine::open(&audit::report(&output)?);
+    let found = open.iter().all(|line| line.starts_with("rdma_cm.bind_infiniband: BIND AF_IB"));
+    expect(found && open.is_empty() == lab.exclusive, format!("the audit finds {open:?}"))?;
     let plan = succeed(&["plan", "--nic", "hca0", "--rdma-cm", "--host-root", "--", "true"])?;
     expect(plan.contains("weakness rdma_cm") && plan.contains("bound to an InfiniBand address (AF_IB)"), plan)
 }

@@ -3,6 +3,7 @@
 mod cgroups;
 mod command;
 mod filesystems;
+mod infiniband;
 mod modules;
 mod nics;
 mod ports;
@@ -57,6 +58,7 @@ fn make_and_run(job: &Path, control: &mut File) -> Result<u8> {
         rxe::add(&nics)?;
     }
     nics::await_link(&nics)?;
+    infiniband::add(&nics, job.ib)?;
     if job.rxe {
         rxe::await_active(&nics)?;
     }

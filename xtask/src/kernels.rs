@@ -1,9 +1,10 @@
 //! The lab's kernels: stock Debian ones, downloaded and unpacked but never installed, kept in `target/lab/kernels`.
 
 mod choose;
+pub mod edited_rxe;
 mod image;
 pub mod modules;
-pub mod movable_rxe;
+
 mod unpack;
 
 use crate::debian::{Archive, Lists};

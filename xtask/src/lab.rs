@@ -11,7 +11,7 @@ mod run_dir;
 mod terminal;
 
 use crate::cargo::{self, Profile};
-use crate::kernels::{self, Kernel, Line, modules, movable_rxe};
+use crate::kernels::{self, Kernel, Line, edited_rxe, modules};
 use crate::vic::{self, MAX_VFS, MAX_VICS};
 use accelerator::Accelerator;
 use anyhow::{Context, Result, bail};
@@ -35,6 +35,9 @@ const NIC_MODULES: [&str; 2] = ["e1000e", "virtio_net"];
 const VIC_MODULE: &str = "enic";
 const USNIC_MODULES: [&str; 2] = ["ib_uverbs", "usnic_verbs"];
 const RXE_MODULES: [&str; 4] = ["ib_uverbs", "ib_umad", "rdma_ucm", "rdma_rxe"];
+
+/// With InfiniBand: its netdevs beside what soft-RoCE's devices have.
+const IPOIB_MODULE: &str = "ib_ipoib";
 
 /// VICs take the place of a fifteenth.
 const MAX_NICS_BESIDE_VICS: u8 = 14;
@@ -62,6 +65,10 @@ pub struct Options {
     /// How many VFs a VIC has: the programs that can use its usNIC at once
     #[arg(long, value_name = "V", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_VFS)))]
     vfs: u8,
+    /// How many of the e1000e NICs are InfiniBand HCAs instead, by a test build of rdma_rxe that pretends to be InfiniBand
+    /// (--kernel 6.1 only): hca0 with ib0, hca1 with ib1, … No NIC has soft-RoCE then
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=8))]
+    ib: u8,
     /// No soft-RoCE devices, and none of RDMA's modules but what a VIC needs
     #[arg(long)]
     no_rxe: bool,
@@ -114,6 +121,9 @@ pub fn run(options: &Options) -> ExitCode {
 fn try_run(options: &Options) -> Result<u8> {
     if options.vic > 0 && options.nics > MAX_NICS_BESIDE_VICS {
         bail!("with --vic there is room for {MAX_NICS_BESIDE_VICS} other NICs");
+    }
+    if u16::from(options.ib) * 2 > u16::from(options.nics) + 1 {
+        bail!("every other NIC is an e1000e: --ib {} needs --nics {}", options.ib, options.ib * 2 - 1);
     }
     crate::setup::install_missing()?;
     let kernel = kernels::obtain(options.kernel)?;
@@ -184,18 +194,21 @@ fn job(options: &Options, kernel: &Kernel, profile: Profile, built: Option<&vic:
     };
     let vics = options.vic > 0;
     let nic_modules = [NIC_MODULES.as_slice(), if vics { &[VIC_MODULE] } else { &[] }].concat();
-    let mut rdma_modules = load_order(&RXE_MODULES, !options.no_rxe)?;
-    if options.rdma == Rdma::Exclusive {
-        let movable = movable_rxe::ensure(kernel)?;
-        for file in rdma_modules.iter_mut().filter(|file| file.file_name() == movable.file_name()) {
-            file.clone_from(&movable);
+    let infiniband = options.ib > 0;
+    let rdma_modules = [RXE_MODULES.as_slice(), if infiniband { &[IPOIB_MODULE] } else { &[] }].concat();
+    let mut rdma_modules = load_order(&rdma_modules, infiniband || !options.no_rxe)?;
+    if let Some(build) = edited_rxe_of(options) {
+        let edited = edited_rxe::ensure(kernel, build)?;
+        for file in rdma_modules.iter_mut().filter(|file| file.file_name() == edited.file_name()) {
+            file.clone_from(&edited);
         }
     }
     Ok(Job {
         cgroup: options.cgroup,
         nics: options.nics,
         vics: options.vic,
-        rxe: !options.no_rxe,
+        rxe: !options.no_rxe && !infiniband,
+        ib: options.ib,
         rdma: options.rdma,
         terminal,
         modules_dir: kernel.modules(),
@@ -207,6 +220,14 @@ fn job(options: &Options, kernel: &Kernel, profile: Profile, built: Option<&vic:
         env: environment(options, profile, built),
         argv: if options.command.is_empty() { vec!["bash".into()] } else { options.command.clone() },
     })
+}
+
+/// The test build of `rdma_rxe` that is loaded instead of the kernel's own, if any.
+fn edited_rxe_of(options: &Options) -> Option<&'static edited_rxe::Build> {
+    if options.ib > 0 {
+        return Some(&edited_rxe::INFINIBAND);
+    }
+    (options.rdma == Rdma::Exclusive).then_some(&edited_rxe::MOVABLE)
 }
 
 /// A login's environment, not the caller's: of that only what is nicdock's, Rust's or the terminal's.
@@ -227,6 +248,7 @@ fn environment(options: &Options, profile: Profile, built: Option<&vic::Built>) 
         ("NICDOCK_LAB_CGROUP".into(), options.cgroup.name().into()),
         ("NICDOCK_LAB_NICS".into(), options.nics.to_string().into()),
         ("NICDOCK_LAB_VICS".into(), options.vic.to_string().into()),
+        ("NICDOCK_LAB_IB".into(), options.ib.to_string().into()),
         ("NICDOCK_LAB_RDMA".into(), options.rdma.name().into()),
     ];
     if let Some(built) = built {

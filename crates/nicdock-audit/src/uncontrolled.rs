@@ -98,6 +98,7 @@ pub const UNCONTROLLED: &[(&str, &str, &str)] = &[
     ("mounted.efivarfs", "", NOT_HERE),
     ("mounted.rpc_pipefs", "", NOT_HERE),
     ("mounted.binfmt_misc", "", NOT_HERE),
+    ("rdma_cm.bind_infiniband", "", "only InfiniBand's ports have such addresses"),
     ("cgroup.write.rdma_max", "", NOT_HERE),
     ("cgroup.write.cpuset_cpus", "", NOT_HERE),
     ("cgroup.write.memory_limit_in_bytes", "", NOT_HERE),

@@ -12,6 +12,7 @@ pub mod freeze;
 pub mod give_back;
 pub mod gone;
 pub mod host_nodes;
+mod ipoib;
 pub mod limits;
 mod link;
 pub mod movable;

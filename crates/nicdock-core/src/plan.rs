@@ -4,6 +4,7 @@ pub mod capabilities;
 mod explain;
 mod exposure;
 mod grant;
+mod ipoib;
 mod related;
 mod select;
 mod usnic;
@@ -12,6 +13,7 @@ pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
 pub use exposure::{of_gids, of_netlink, of_view};
 pub use grant::{Grant, NetdevGrant, RdmaGrant, SoftRdma};
+pub use ipoib::come_anew;
 pub use related::RelatedError;
 pub use select::SelectError;
 
@@ -146,6 +148,14 @@ pub enum PlanError {
         "{nic}: the RDMA network namespace mode is exclusive and {driver} cannot be moved; set `rdma system set netns shared` with no other namespace alive"
     )]
     Exclusive { nic: String, driver: String },
+    #[error(
+        "{nic}: where RDMA network namespaces are exclusive the kernel destroys {netdev} and its children when {nic} is moved, so --netdev keep would lose what the host has set on it: leave it out, and {netdev} goes along and comes back as it was"
+    )]
+    IpoibKeep { nic: String, netdev: String },
+    #[error(
+        "{nic}: {child} is an IPoIB child of {netdev}, and would be lost or left behind: delete it first (ip link delete {child}){}", if *.keep { "" } else { ", or use --netdev keep in the shared mode" }
+    )]
+    IpoibChild { nic: String, netdev: String, child: String, keep: bool },
     #[error("{nic}: --rdma-cm {}", if *.loaded { "needs an RDMA device that knows it (no usNIC) with its netdev inside: it resolves addresses in the container's own network namespace (cma.c)" } else { "needs the module rdma_ucm: modprobe rdma_ucm" })]
     RdmaCm { nic: String, loaded: bool },
     #[error(transparent)]
@@ -171,7 +181,9 @@ impl PlanError {
             Self::Capability(error) => error.kind(),
             Self::Related(_) => Kind::Held,
             Self::Join { .. } => Kind::NoMatch,
-            Self::CannotMove { .. }
+            Self::IpoibKeep { .. }
+            | Self::IpoibChild { .. }
+            | Self::CannotMove { .. }
             | Self::UsnicKeep { .. }
             | Self::Exclusive { .. }
             | Self::RdmaCm { .. } => Kind::Unsupported,

@@ -7,6 +7,7 @@
 
 mod difference;
 mod ethtool;
+mod ipoib;
 mod link;
 mod neighbours;
 mod programs;
@@ -38,6 +39,9 @@ pub struct Settings {
     pub sysctls: sysctls::Sysctls,
     pub qdiscs: qdiscs::Qdiscs,
     pub neighbours: neighbours::Neighbours,
+    /// Of `IPoIB` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipoib: Option<ipoib::Ipoib>,
 }
 
 /// What is not as it was, in sentences.
@@ -78,14 +82,21 @@ impl Left {
 pub fn read(host: &mut Rtnl, ifindex: u32, name: &str) -> Result<Settings, PhaseError> {
     let doing = |what: &'static str| move || format!("reading {what} of {name}");
     let raw = host.raw_link(ifindex).doing(doing("the settings"))?;
+    let ipoib = ipoib::Ipoib::read(name);
+    let mut ethtool = ethtool::Ethtool::read(name).doing(doing("the driver's settings"))?;
+    if ipoib.is_some() {
+        // Nobody can set it, and it says nothing without a carrier (`ipoib_get_link_ksettings()`).
+        ethtool.forget_speed();
+    }
     Ok(Settings {
         link: link::Link::read(&raw).doing(doing("the settings"))?,
         programs: programs::Programs::read(&raw, ifindex).doing(doing("the BPF programs"))?,
         vfs: vfs::Vfs::read(&raw).doing(doing("the virtual functions' settings"))?,
-        ethtool: ethtool::Ethtool::read(name).doing(doing("the driver's settings"))?,
+        ethtool,
         sysctls: sysctls::Sysctls::read(name),
         qdiscs: qdiscs::Qdiscs::read(host, ifindex).doing(doing("the queueing disciplines"))?,
         neighbours: neighbours::Neighbours::read(host, ifindex).doing(doing("the permanent neighbours"))?,
+        ipoib,
     })
 }
 
@@ -102,6 +113,7 @@ impl Settings {
         self.programs.restore(host, ifindex, name, &mut left);
         let mut once = || {
             let mut left = Left::default();
+            self.restore_ipoib(name, &mut left);
             self.link.restore(host, ifindex, name, &mut left);
             self.vfs.restore(host, ifindex, name, &mut left);
             self.ethtool.restore(name, &mut left);
@@ -111,6 +123,13 @@ impl Settings {
         once();
         left.extend(once());
         left
+    }
+
+    /// What an `IPoIB` netdev must be before its MTU is set; of the host's namespace.
+    pub fn restore_ipoib(&self, name: &str, left: &mut Left) {
+        if let Some(ipoib) = &self.ipoib {
+            ipoib.restore(name, left);
+        }
     }
 
     /// Before it is up and has addresses, which are made under these rules.

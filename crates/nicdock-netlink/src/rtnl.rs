@@ -34,7 +34,7 @@ const RTM_NEWROUTE: u16 = 24;
 const VETH_INFO_PEER: u16 = 1;
 
 /// What is known of an interface in a namespace, to find one again whatever its name is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Link {
     pub ifindex: u32,
     pub name: String,
@@ -42,6 +42,8 @@ pub struct Link {
     pub permanent_mac: Option<Vec<u8>>,
     /// A VLAN, macvlan or the like on top of another (`IFLA_INFO_KIND`): it has the other's permanent address too.
     pub is_virtual: bool,
+    /// Index of the `IPoIB` netdev in the same namespace whose child (of another partition) it is.
+    pub ipoib_parent: Option<u32>,
     /// `IFF_LOWER_UP`
     pub has_carrier: bool,
     /// A carrier is there and nothing keeps the interface from working (`IFF_LOWER_UP` and `IF_OPER_UP`).
@@ -100,6 +102,10 @@ impl Rtnl {
         push_attribute(&mut body, IFLA_IFNAME, &with_nul(name));
         push_attribute(&mut body, IFLA_LINKINFO | NLA_F_NESTED, &info);
         self.order(RTM_NEWLINK, NLM_F_CREATE, &body).map(drop)
+    }
+
+    pub fn delete_link(&mut self, ifindex: u32) -> io::Result<()> {
+        self.order(RTM_DELLINK, 0, &link_header(ifindex, 0, 0)).map(drop)
     }
 
     pub fn rename(&mut self, ifindex: u32, name: &str) -> io::Result<()> {

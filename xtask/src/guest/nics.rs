@@ -11,7 +11,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// An e1000e finds its link about two seconds after it was set up, longer on a busy host.
-const LINK_SECONDS: u64 = 30;
+pub const LINK_SECONDS: u64 = 30;
 
 /// A NIC as the lab promises it.
 pub struct Nic {

@@ -54,6 +54,8 @@ pub struct Job {
     pub nics: u8,
     pub vics: u8,
     pub rxe: bool,
+    /// How many of the e1000e NICs are InfiniBand HCAs.
+    pub ib: u8,
     pub rdma: Rdma,
     /// The command gets a terminal of this size, or else plain pipes.
     pub terminal: Option<Size>,
@@ -79,6 +81,7 @@ impl Job {
         fields.put("nics", self.nics.to_string());
         fields.put("vics", self.vics.to_string());
         fields.put("rxe", self.rxe.to_string());
+        fields.put("ib", self.ib.to_string());
         fields.put("rdma", self.rdma.name());
         if let Some(Size { rows, columns }) = self.terminal {
             fields.put("terminal", format!("{rows}x{columns}"));
@@ -110,6 +113,7 @@ impl Job {
             nics: text("nics")?.parse()?,
             vics: text("vics")?.parse()?,
             rxe: text("rxe")?.parse()?,
+            ib: text("ib")?.parse()?,
             rdma: Rdma::from_str(&text("rdma")?, false).map_err(anyhow::Error::msg)?,
             terminal: all("terminal").next().map(|size| parse_size(&size.to_string_lossy())).transpose()?,
             modules_dir: one("modules-dir")?.into(),
@@ -159,6 +163,7 @@ mod tests {
             nics: 3,
             vics: 2,
             rxe: false,
+            ib: 1,
             rdma: Rdma::Exclusive,
             terminal: Some(Size { rows: 40, columns: 132 }),
             modules_dir: "/k/lib/modules".into(),

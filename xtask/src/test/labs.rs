@@ -1,7 +1,7 @@
 //! Which labs `cargo xtask test` boots, and what runs in each.
 
 use crate::kernels::Line;
-use crate::lab::job::Cgroup;
+use crate::lab::job::{Cgroup, Rdma};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,9 @@ const CONTENDED: &str = "8";
 /// With VICs the suite runs its tests of usNIC instead, which use a container each at once.
 const VICS: &str = "2";
 const NICS_BESIDE_VICS: &str = "2";
+
+/// With HCAs the suite runs its tests of InfiniBand instead.
+const HCAS: &str = "2";
 
 /// Proves the virtual VIC.
 const GUEST_SH: &str = "lab/vic/tests/guest.sh";
@@ -34,6 +37,8 @@ enum Work {
     Contention,
     /// Those of nicdock's tests that differ where RDMA network namespaces are exclusive
     ExclusiveSuite,
+    /// nicdock's tests of InfiniBand, with RDMA network namespaces of this mode
+    InfinibandSuite(Rdma),
     /// nicdock's tests of usNIC
     UsnicSuite,
     /// The virtual VIC's own, with so many VFs. They end with a VIC less, so this lab is theirs alone.
@@ -42,7 +47,7 @@ enum Work {
 
 /// The longest come first, so that none is left to run alone: those that are the first of their kernel
 /// (`Lab::is_first_of_its_kernel` in `tests/lab/main.rs`).
-pub const LABS: [Lab; 15] = [
+pub const LABS: [Lab; 17] = [
     lab(Line::Bookworm, Cgroup::V2, Work::Suite),
     lab(Line::Trixie, Cgroup::V1, Work::Suite),
     lab(Line::Sid, Cgroup::V2, Work::Suite),
@@ -51,6 +56,8 @@ pub const LABS: [Lab; 15] = [
     lab(Line::Trixie, Cgroup::V2, Work::Suite),
     lab(Line::Sid, Cgroup::V1, Work::Suite),
     lab(Line::Bookworm, Cgroup::V2, Work::ExclusiveSuite),
+    lab(Line::Bookworm, Cgroup::V2, Work::InfinibandSuite(Rdma::Shared)),
+    lab(Line::Bookworm, Cgroup::V2, Work::InfinibandSuite(Rdma::Exclusive)),
     lab(Line::Bookworm, Cgroup::V2, Work::UsnicSuite),
     lab(Line::Trixie, Cgroup::V1, Work::UsnicSuite),
     lab(Line::Sid, Cgroup::V2, Work::UsnicSuite),
@@ -71,6 +78,10 @@ impl Lab {
             Work::Suite => format!("lab {line} cgroup {cgroup}"),
             Work::Contention => format!("lab {line} cgroup {cgroup} {CONTENDED} NICs"),
             Work::ExclusiveSuite => format!("lab {line} cgroup {cgroup} exclusive"),
+            Work::InfinibandSuite(Rdma::Shared) => format!("lab {line} cgroup {cgroup} InfiniBand"),
+            Work::InfinibandSuite(Rdma::Exclusive) => {
+                format!("lab {line} cgroup {cgroup} InfiniBand exclusive")
+            }
             Work::UsnicSuite => format!("lab {line} cgroup {cgroup} usNIC"),
             Work::Vic { vfs } => format!("virtual VIC, {line}, {vfs} VFs"),
         }
@@ -112,14 +123,21 @@ impl Lab {
         } else {
             command.args(["--nics", if self.work == Work::Contention { CONTENDED } else { NICS }]);
         }
-        if self.work == Work::ExclusiveSuite {
+        if matches!(self.work, Work::InfinibandSuite(_)) {
+            command.args(["--ib", HCAS]);
+        }
+        if matches!(self.work, Work::ExclusiveSuite | Work::InfinibandSuite(Rdma::Exclusive)) {
             command.args(["--rdma", "exclusive"]);
         }
         if self.has_x32() {
             command.args(["--append", "syscall.x32=y"]);
         }
         match self.work {
-            Work::Suite | Work::Contention | Work::ExclusiveSuite | Work::UsnicSuite => {
+            Work::Suite
+            | Work::Contention
+            | Work::ExclusiveSuite
+            | Work::InfinibandSuite(_)
+            | Work::UsnicSuite => {
                 command.arg("--").arg(suite.context("the suite is not built")?).arg("--test-threads=1")
             }
             Work::Vic { vfs } => command.args(["--vfs", &vfs.to_string(), "--", GUEST_SH]),

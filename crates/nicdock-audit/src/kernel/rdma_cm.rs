@@ -12,9 +12,18 @@ use super::node;
 const CREATE_ID: u32 = 0;
 const BIND_IP: u32 = 2;
 const RESOLVE_IP: u32 = 3;
+const BIND: u32 = 20;
 /// `RDMA_PS_TCP`, `IB_QPT_RC`.
 const PORT_SPACE: u16 = 0x0106;
 const RELIABLE: u8 = 2;
+
+/// `AF_IB`; `sizeof(struct sockaddr_ib)` and of the room for it (include/rdma/ib.h).
+const FAMILY: u16 = 27;
+const ADDRESS: u16 = 48;
+const ROOM: usize = 128;
+/// The partition that every port is in, and the service identifiers of `RDMA_PS_TCP` (`RDMA_IB_IP_PS_TCP`).
+const PARTITION: u16 = 0xffff;
+const SERVICES: u64 = 0x0106_0000;
 
 /// An identifier of the connection manager's; it ends with the descriptor.
 pub struct Connection {
@@ -43,6 +52,21 @@ impl Connection {
         body.extend_from_slice(&socket_address(address));
         body.extend_from_slice(&self.id.to_ne_bytes());
         command(&self.node, BIND_IP, 0, &body)
+    }
+
+    /// `RDMA_USER_CM_CMD_BIND` to an InfiniBand port, by its GID.
+    pub fn bind_infiniband(&self, gid: Ipv6Addr) -> Result<(), Errno> {
+        let mut body = self.id.to_ne_bytes().to_vec();
+        body.extend_from_slice(&ADDRESS.to_ne_bytes());
+        body.extend_from_slice(&[0; 2]);
+        body.extend_from_slice(&FAMILY.to_ne_bytes());
+        body.extend_from_slice(&PARTITION.to_be_bytes());
+        body.extend_from_slice(&[0; 4]);
+        body.extend_from_slice(&gid.octets());
+        body.extend_from_slice(&SERVICES.to_be_bytes());
+        body.extend_from_slice(&u64::MAX.to_be_bytes());
+        body.resize(8 + ROOM, 0);
+        command(&self.node, BIND, 0, &body)
     }
 
     /// `RDMA_USER_CM_CMD_RESOLVE_IP` from an address, with a timeout of 1 ms.

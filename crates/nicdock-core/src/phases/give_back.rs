@@ -1,22 +1,20 @@
 //! Gives a NIC back to the host as it was, wherever it is now.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nicdock_host::model::Netdev;
 
 use super::away::Away;
-use super::gone::{gone, is_nowhere, netdev_folders};
+use super::gone::{gone, is_nowhere, names_on_bus};
 use super::network::set_mtu_and_mac;
 use super::soft_rdma::Wanted;
-use super::{Doing, Patience, PhaseError, draining, rdma_move, soft_rdma};
+use super::{Doing, Patience, PhaseError, draining, ipoib, rdma_move, soft_rdma};
 use crate::lease::DeviceNode;
 use crate::lease::{Journal, Lease, Step};
-use crate::plan::{Grant, NetdevGrant, SoftRdma};
+use crate::plan::{Grant, NetdevGrant, SoftRdma, come_anew};
 use crate::settings::Left;
 use nicdock_netlink::rtnl::{Link, Rtnl};
 use nicdock_sys::netns;
@@ -68,12 +66,18 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
     let mut left = Left::default();
     let mut names = BTreeMap::new();
     let mut missing = Vec::new();
+    let anew = come_anew(grant);
+    if anew {
+        bring_back_rdma(lease, namespace, patience, journal)?;
+    }
     for given in &grant.netdevs {
         let name = &given.host.name;
-        let Some(taken_to) = lease.namespace_of(name) else { continue };
-        if let Some(handle) = namespace {
+        let by_rdma =
+            grant.rdma.iter().filter(|_| anew).find_map(|rdma| lease.namespace_of(&rdma.device.name));
+        let Some(taken_to) = lease.namespace_of(name).or(by_rdma) else { continue };
+        if let Some(handle) = namespace.filter(|_| !anew) {
             journal.try_begin(&Step::FetchNetdev { netdev: name.clone() });
-            fetch(handle, given)?;
+            left.notes.extend(fetch(handle, given)?);
         }
         let away = Away::in_namespace(taken_to, patience, namespace.is_none());
         let Some(link) = wait_for(&mut host, grant, given, away, journal)? else {
@@ -87,13 +91,12 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
         journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
         let (now, what_is_left) = restore(&mut host, given, &link)?;
         left.extend(what_is_left);
+        let links = host.links().doing(|| "listing the host's interfaces".into())?;
+        left.notes.extend(ipoib::children_to_tell(&links, &link));
         names.insert(name.clone(), now);
     }
-    for rdma in grant.rdma.iter().filter(|rdma| rdma.moves) {
-        let name = &rdma.device.name;
-        let Some(taken_to) = lease.namespace_of(name) else { continue };
-        journal.try_begin(&Step::FetchRdma { device: name.clone() });
-        rdma_move::bring_back(rdma, namespace, Away::in_namespace(taken_to, patience, namespace.is_none()))?;
+    if !anew {
+        bring_back_rdma(lease, namespace, patience, journal)?;
     }
     if names.is_empty() {
         return Ok(left);
@@ -104,6 +107,22 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
     };
     remake(lease, &name_now, patience, journal)?;
     Ok(left)
+}
+
+/// Brings back the RDMA devices that were moved.
+fn bring_back_rdma(
+    lease: &Lease,
+    namespace: Option<&OwnedFd>,
+    patience: Patience,
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    for rdma in lease.grant.rdma.iter().filter(|rdma| rdma.moves) {
+        let name = &rdma.device.name;
+        let Some(taken_to) = lease.namespace_of(name) else { continue };
+        journal.try_begin(&Step::FetchRdma { device: name.clone() });
+        rdma_move::bring_back(rdma, namespace, Away::in_namespace(taken_to, patience, namespace.is_none()))?;
+    }
+    Ok(())
 }
 
 /// Makes the soft RDMA devices anew that went with their netdev, on the netdev that has the name which `netdev` gives; not
@@ -130,15 +149,17 @@ fn remake(
 }
 
 /// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
-/// one that nobody has.
-fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<(), PhaseError> {
+/// one that nobody has. Gives what was removed with it, in sentences.
+fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<Vec<String>, PhaseError> {
     let home = netns::current().doing(|| "opening the host's namespace".into())?;
     let mut inside = netns::within(namespace, Rtnl::open)
         .doing(|| "opening rtnetlink in the container's namespace".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
-    let Some(link) = links.iter().find(|link| !link.is_virtual && is_same(link, &given.host)) else {
-        return Ok(());
+    let exact = links.iter().find(|link| !link.is_virtual && is_same(link, &given.host));
+    let Some(link) = exact.or_else(|| ipoib::with_the_queue_pair_of(&links, &given.host)) else {
+        return Ok(Vec::new());
     };
+    let removed = ipoib::remove_children(&mut inside, &links, link)?;
     let name = &given.host.name;
     if let Some(settings) = &given.settings {
         settings
@@ -151,7 +172,8 @@ fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<(), PhaseError> {
         }
         result => result,
     }
-    .doing(|| format!("moving {} back as {name}", link.name))
+    .doing(|| format!("moving {} back as {name}", link.name))?;
+    Ok(removed)
 }
 
 /// A netdev is remembered by the address burnt into it; one without is known by the address in use.
@@ -175,7 +197,8 @@ fn wait_for(
     loop {
         let names = names_on_bus(grant, given);
         let links = host.links().doing(|| "listing the host's interfaces".into())?;
-        let mut here: Vec<Link> = links.into_iter().filter(|l| names.contains(&l.name)).collect();
+        let is_it = |l: &Link| names.contains(&l.name) && !l.is_virtual && ipoib::is_port(&l.name, given);
+        let mut here: Vec<Link> = links.into_iter().filter(is_it).collect();
         if here.len() > 1 {
             here.retain(|link| is_same(link, planned));
         }
@@ -200,13 +223,6 @@ fn wait_for(
 /// Whether every netdev is in the host's namespace, by its place on the bus and its name.
 fn is_here(grant: &Grant) -> bool {
     grant.netdevs.iter().all(|given| names_on_bus(grant, given).contains(&given.host.name))
-}
-
-/// The names of the netdevs of the device that the planned one was of.
-fn names_on_bus(grant: &Grant, given: &NetdevGrant) -> Vec<String> {
-    let listed = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-    let entries = netdev_folders(grant, given).into_iter().flat_map(listed);
-    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// Makes the netdev as it was; gives what it is called now, and what could not be put back.

@@ -56,6 +56,13 @@ pub fn netdev_folders(grant: &Grant, given: &NetdevGrant) -> Vec<PathBuf> {
     }
 }
 
+/// The names of the netdevs of the device that the planned one was of.
+pub fn names_on_bus(grant: &Grant, given: &NetdevGrant) -> Vec<String> {
+    let listed = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = netdev_folders(grant, given).into_iter().flat_map(listed);
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
 /// Whether the function at this address has a netdev, in whatever network namespace.
 pub fn has_a_netdev(address: PciAddress) -> bool {
     !folders(&function(address), DEPTH).is_empty()

@@ -4,11 +4,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::soft_rdma::Wanted;
-use super::{Doing, Patience, PhaseError, draining, link, rdma_move, soft_rdma, stale};
+use super::{Doing, Patience, PhaseError, draining, ipoib, link, rdma_move, soft_rdma, stale};
 use nicdock_host::model::Netdev;
 
 use crate::lease::{Journal, Step};
-use crate::plan::{Grant, NetdevGrant, RdmaGrant};
+use crate::plan::{Grant, NetdevGrant, RdmaGrant, come_anew};
+use crate::settings::Left;
 use nicdock_netlink::rtnl::{Link, Rtnl};
 use nicdock_sys::netns;
 
@@ -22,21 +23,64 @@ pub fn fill(
 ) -> Result<(), PhaseError> {
     let netns = netns::inode(here).doing(|| "looking at the container's network namespace".into())?;
     let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container's namespace".into())?;
-    for given in grants.iter().flat_map(|g| &g.netdevs) {
-        let name = &given.host.name;
-        check_identity(&host_links(host)?, given)?;
-        journal.begin(&Step::TakeNetdev { netdev: name.clone(), netns })?;
-        host.move_link(given.host.ifindex, &given.name, here)
-            .doing(|| format!("moving {name} into the container as {}", given.name))?;
-        journal.begin(&Step::Configure { netdev: name.clone() })?;
-        configure(&mut inside, given)?;
-    }
-    for grant in grants {
-        for rdma in &grant.rdma {
-            settle_rdma(grant, rdma, (home, here, netns), journal)?;
+    let (come_anew, stay): (Vec<&Grant>, Vec<&Grant>) = grants.iter().partition(|grant| come_anew(grant));
+    let settle = |grant: &Grant| {
+        grant.rdma.iter().try_for_each(|rdma| settle_rdma(grant, rdma, (home, here, netns), journal))
+    };
+    for grant in come_anew {
+        let links = host_links(host)?;
+        grant.netdevs.iter().try_for_each(|given| check_identity(&links, given))?;
+        settle(grant)?;
+        for given in &grant.netdevs {
+            take_anew(host, &mut inside, (here, netns), (grant, given), journal)?;
         }
     }
+    for given in stay.iter().flat_map(|grant| &grant.netdevs) {
+        check_identity(&host_links(host)?, given)?;
+        take(host, given.host.ifindex, given, (here, netns), journal)?;
+        configure(&mut inside, given)?;
+    }
+    stay.into_iter().try_for_each(settle)?;
     link::wait(&mut inside, grants)
+}
+
+/// Moves an interface inside under its name there.
+fn take(
+    host: &mut Rtnl,
+    ifindex: u32,
+    given: &NetdevGrant,
+    (here, netns): (&OwnedFd, u64),
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    let name = &given.host.name;
+    journal.begin(&Step::TakeNetdev { netdev: name.clone(), netns })?;
+    host.move_link(ifindex, &given.name, here)
+        .doing(|| format!("moving {name} into the container as {}", given.name))?;
+    Ok(journal.begin(&Step::Configure { netdev: name.clone() })?)
+}
+
+/// The same for the netdev that came anew when its RDMA device was moved.
+fn take_anew(
+    host: &mut Rtnl,
+    inside: &mut Rtnl,
+    there: (&OwnedFd, u64),
+    (grant, given): (&Grant, &NetdevGrant),
+    journal: Journal<'_>,
+) -> Result<(), PhaseError> {
+    match ipoib::find_anew(host, inside, grant, given)? {
+        (link, true) if link.name != given.name => inside
+            .rename(link.ifindex, &given.name)
+            .doing(|| format!("renaming {} to {} in the container", link.name, given.name))?,
+        (_, true) => {}
+        (link, false) => {
+            if let Some(settings) = &given.settings {
+                // What fails here fails again with its MTU, or is told at its return.
+                settings.restore_ipoib(&link.name, &mut Left::default());
+            }
+            take(host, link.ifindex, given, there, journal)?;
+        }
+    }
+    configure(inside, given)
 }
 
 /// The plan was made a moment ago: the interfaces behind its numbers must still be the same ones, and in this namespace.
@@ -104,8 +148,8 @@ fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
 
 /// As the host had them. A MAC address that is right already is left alone: not every driver can set one.
 pub fn set_mtu_and_mac(rtnl: &mut Rtnl, link: &Link, planned: &Netdev, name: &str) -> Result<(), PhaseError> {
-    let mac = planned.mac.as_ref().filter(|mac| mac.0 != link.mac).map(|mac| mac.0.as_slice());
-    rtnl.set_mtu_and_mac(link.ifindex, planned.mtu, mac)
+    let mac = ipoib::address(link, planned);
+    rtnl.set_mtu_and_mac(link.ifindex, planned.mtu, mac.as_deref())
         .doing(|| format!("setting MTU and MAC address of {name}"))
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use nicdock_host::model::NicKind;
 
-use super::{Container, Grant};
+use super::{Container, Grant, come_anew};
 use crate::request::Profile;
 use crate::request::{PROCESSES, Processes, Root, Size};
 
@@ -98,12 +98,17 @@ fn prepare(container: &Container, join: Option<&str>) -> Vec<Step> {
 fn take(grants: &[Grant]) -> Vec<Step> {
     let mut steps = Vec::new();
     for grant in grants {
-        for netdev in &grant.netdevs {
-            steps.push(step(
-                format!("move {} into the container as {}", netdev.host.name, netdev.name),
-                "name and namespace change in one message; MTU, MAC, addresses and routes go along",
-            ));
-        }
+        let anew = come_anew(grant);
+        let netdevs = grant.netdevs.iter().map(|netdev| {
+            let why = if anew {
+                "the kernel makes it anew when its RDMA device is moved; mode, MTU, addresses and routes are set as they were; children in other network namespaces are lost"
+            } else {
+                "name and namespace change in one message; MTU, MAC, addresses and routes go along"
+            };
+            step(format!("move {} into the container as {}", netdev.host.name, netdev.name), why)
+        });
+        let (netdevs, later): (Vec<Step>, Vec<Step>) = netdevs.partition(|_| !anew);
+        steps.extend(netdevs);
         for rdma in &grant.rdma {
             let name = &rdma.device.name;
             match &rdma.remake {
@@ -120,6 +125,7 @@ fn take(grants: &[Grant]) -> Vec<Step> {
                 )),
             }
         }
+        steps.extend(later);
         steps.extend(wait_for_link(grant));
     }
     steps

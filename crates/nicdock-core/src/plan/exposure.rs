@@ -42,7 +42,7 @@ pub fn weaknesses(request: &Request) -> Vec<Weakness> {
         push(
             "rdma_cm",
             "--rdma-cm gives the one node that all RDMA devices share: bound to the loopback address it chooses any device of \
-             the host and tells its GUID (cma_bind_loopback), and bound to an InfiniBand address (AF_IB) any port that has it",
+             the host and tells its GUID (cma_bind_loopback), and bound to an InfiniBand address (AF_IB) any port that has it, where RDMA network namespaces are shared",
         );
     }
     for (family, reaches) in request.families.iter().filter_map(|family| Some((family, family.reaches()?))) {

@@ -128,6 +128,7 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
             nic.rdma_devices.iter().find_map(|d| d.driver.clone()).unwrap_or_else(|| "its driver".into());
         return Err(PlanError::Exclusive { nic: nic.name, driver });
     }
+    super::ipoib::check(&nic, keep, exclusive)?;
     let netdevs = if keep { &[][..] } else { &nic.netdevs[..] };
     let netdevs: Vec<NetdevGrant> = netdevs
         .iter()

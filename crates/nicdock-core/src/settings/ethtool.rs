@@ -36,6 +36,10 @@ impl Ethtool {
         })
     }
 
+    pub fn forget_speed(&mut self) {
+        self.speed = None;
+    }
+
     /// To be compared with what was there before.
     pub fn as_far_as_known(&self, before: &Self) -> Self {
         let speed = match (&self.speed, &before.speed) {

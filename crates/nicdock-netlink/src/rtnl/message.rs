@@ -25,9 +25,11 @@ pub const NLA_F_NESTED: u16 = 0x8000;
 pub const IFLA_ADDRESS: u16 = 1;
 pub const IFLA_IFNAME: u16 = 3;
 pub const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_OPERSTATE: u16 = 16;
 pub const IFLA_LINKINFO: u16 = 18;
 pub const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_PERM_ADDRESS: u16 = 54;
 pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_INFO_DATA: u16 = 2;
@@ -61,18 +63,9 @@ const RTNH_F_ONLINK: u8 = 4;
 pub fn link(payload: &[u8]) -> io::Result<Link> {
     let (head, rest) = split(payload, LINK_LEN)?;
     let flags = word(head, 8);
-    let (mut link, mut operational) = (
-        Link {
-            ifindex: word(head, 4),
-            name: String::new(),
-            mac: Vec::new(),
-            permanent_mac: None,
-            is_virtual: false,
-            has_carrier: flags & IFF_LOWER_UP != 0,
-            running: false,
-        },
-        false,
-    );
+    let has_carrier = flags & IFF_LOWER_UP != 0;
+    let mut link = Link { ifindex: word(head, 4), has_carrier, ..Link::default() };
+    let (mut operational, mut kind, mut lower, mut elsewhere) = (false, None, None, false);
     for attribute in Attributes::new(rest) {
         let attribute = attribute.map_err(invalid)?;
         match attribute.kind {
@@ -81,12 +74,18 @@ pub fn link(payload: &[u8]) -> io::Result<Link> {
             IFLA_PERM_ADDRESS => link.permanent_mac = Some(attribute.payload.to_vec()),
             IFLA_LINKINFO => {
                 let mut inner = Attributes::new(attribute.payload).filter_map(Result::ok);
-                link.is_virtual |= inner.any(|inner| inner.kind == IFLA_INFO_KIND);
+                kind = inner.find(|inner| inner.kind == IFLA_INFO_KIND).map(|inner| inner.payload);
             }
+            IFLA_LINK => lower = Some(word(attribute.payload, 0)),
+            IFLA_LINK_NETNSID => elsewhere = true,
             IFLA_OPERSTATE => operational = matches!(attribute.payload, [IF_OPER_UNKNOWN | IF_OPER_UP]),
             _ => {}
         }
     }
+    // ib_ipoib gives its kind to an HCA's own netdev, too (`ipoib_add_port()`), which has no other below it.
+    let is_ipoib = kind.is_some_and(|kind| kind.starts_with(b"ipoib"));
+    link.is_virtual = kind.is_some() && !(is_ipoib && lower.is_none());
+    link.ipoib_parent = lower.filter(|_| is_ipoib && !elsewhere);
     // The operational state lags behind the carrier (net/core/link_watch.c): both are asked for.
     link.running = operational && link.has_carrier;
     Ok(link)
@@ -212,6 +211,26 @@ mod tests {
         let link = link(&payload).unwrap();
         assert_eq!((link.ifindex, link.name.as_str(), link.running), (7, "a\u{fffd}", true));
         assert!(super::link(&payload[..10]).is_err());
+    }
+
+    #[test]
+    fn a_netdev_of_an_hcas_is_no_virtual_one_and_its_child_is() {
+        let link = |kind: &[u8], lower: &[(u16, u32)]| {
+            let mut info = Vec::new();
+            push_attribute(&mut info, IFLA_INFO_KIND, kind);
+            let mut payload = link_header(7, 0, 0);
+            push_attribute(&mut payload, IFLA_LINKINFO, &info);
+            for (kind, number) in lower {
+                push_attribute(&mut payload, *kind, &number.to_ne_bytes());
+            }
+            let link = link(&payload).unwrap();
+            (link.is_virtual, link.ipoib_parent)
+        };
+        assert_eq!(link(b"ipoib\0", &[]), (false, None));
+        assert_eq!(link(b"ipoib\0", &[(IFLA_LINK, 4)]), (true, Some(4)));
+        assert_eq!(link(b"ipoib\0", &[(IFLA_LINK, 4), (IFLA_LINK_NETNSID, 0)]), (true, None));
+        assert_eq!(link(b"vlan\0", &[(IFLA_LINK, 4)]), (true, None));
+        assert_eq!(link(b"dummy\0", &[]), (true, None));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// What a probe may call missing, each having checked it: the beginnings of its evidence.
-const PRECONDITIONS: [&str; 15] = [
+const PRECONDITIONS: [&str; 16] = [
     "no hierarchy of cgroup version 1 has this controller",
     "the controllers are in hierarchies of cgroup version 1",
     "no hierarchy of cgroup version 1 is in use",
@@ -56,6 +56,7 @@ const PRECONDITIONS: [&str; 15] = [
     "x32 getpid(): ENOSYS",
     "int 0x80 faults",
     "no foreign IP address is known",
+    "no foreign InfiniBand port is known",
     "no such mount below",
     "command 25: EOPNOTSUPP",
 ];

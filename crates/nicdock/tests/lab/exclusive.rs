@@ -1,6 +1,6 @@
 //! Exclusive RDMA network namespaces: the RDMA device itself moves into the container.
 //!
-//! With a build of rdma_rxe made for tests only, whose devices can move (xtask/src/kernels/movable_rxe.rs).
+//! With a build of rdma_rxe made for tests only, whose devices can move (xtask/src/kernels/edited_rxe/movable.rs).
 
 use std::process::Command;
 

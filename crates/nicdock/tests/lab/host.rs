@@ -40,7 +40,9 @@ pub fn prepare() {
 /// Waits until nothing on the host is in transition any more.
 pub fn settle() {
     for _ in 0..60 {
-        let addresses = json(&["ip", "-j", "address"], &[]);
+        // IPoIB has none without a subnet manager.
+        let addresses =
+            json(&["sh", "-c", "ip -j address | jq 'map(select(.link_type != \"infiniband\"))'"], &[]);
         if !addresses.contains("tentative") && !addresses.contains("NO-CARRIER") {
             return;
         }
@@ -112,9 +114,16 @@ fn state() -> Vec<String> {
     for hierarchy in ["", "devices/", "rdma/", "unified/"] {
         state.push(listing(&format!("/sys/fs/cgroup/{hierarchy}nicdock")));
     }
+    state.push(ipoib());
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     state.push(mounts);
     state
+}
+
+/// How each IPoIB netdev works.
+fn ipoib() -> String {
+    let script = "cd /sys/class/net && for f in */umcast; do n=${f%/*}; [ ! -e $f ] || echo $n $(cat $n/mode $f); done";
+    shell(script).unwrap_or_default()
 }
 
 /// Who may open what is in a folder.
@@ -180,10 +189,20 @@ fn normalise(value: &mut Value, without: &[&str]) {
         }
         Value::Object(fields) => {
             fields.retain(|key, _| !without.contains(&key.as_str()));
+            // Where HCAs move their netdevs come anew, with queue pairs of their own: the first bytes of the address.
+            if fields.get("link_type").is_some_and(|kind| kind == "infiniband") && moves_rdma_devices() {
+                let port = fields.get("address").and_then(Value::as_str).and_then(|text| text.get(12..));
+                let port = port.map(str::to_owned);
+                fields.insert("address".into(), port.into());
+            }
             for field in fields.values_mut() {
                 normalise(field, without);
             }
         }
         _ => {}
     }
+}
+
+fn moves_rdma_devices() -> bool {
+    std::env::var("NICDOCK_LAB_RDMA").is_ok_and(|mode| mode == "exclusive")
 }

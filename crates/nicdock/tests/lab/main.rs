@@ -23,6 +23,7 @@ mod hostile;
 mod hostile_audit;
 mod hostile_roots;
 mod hotplug;
+mod infiniband;
 mod isolation;
 mod kept;
 mod killed;
@@ -71,6 +72,8 @@ pub struct Lab {
     pub nics: usize,
     /// Virtual Cisco VICs. With them usNIC's tests run, and no others.
     pub vics: usize,
+    /// HCAs that pretend to be InfiniBand. With them InfiniBand's tests run, and no others.
+    pub hcas: usize,
     /// RDMA network namespaces are exclusive, and soft-RoCE devices can be moved.
     pub exclusive: bool,
 }
@@ -85,6 +88,7 @@ impl Lab {
             cgroup: word("NICDOCK_LAB_CGROUP").unwrap_or_default(),
             nics: number("NICDOCK_LAB_NICS"),
             vics: number("NICDOCK_LAB_VICS"),
+            hcas: number("NICDOCK_LAB_IB"),
             exclusive: word("NICDOCK_LAB_RDMA").is_some_and(|mode| mode == "exclusive"),
         })
     }
@@ -196,6 +200,7 @@ fn main() -> std::process::ExitCode {
         None => {
             eprintln!("the lab tests need the lab (cargo xtask test boots it): all of them are ignored here");
         }
+        Some(lab) if lab.hcas > 0 => infiniband::prepare(),
         Some(lab) if lab.vics == 0 && !lab.is_for_contention() => host::prepare(),
         Some(_) => {}
     }
@@ -203,6 +208,8 @@ fn main() -> std::process::ExitCode {
         tests.concat().into_iter().map(move |test| (vics, test)).collect::<Vec<_>>()
     };
     let nics = with(Some(false), NICS);
+    let infiniband = infiniband::TESTS.concat();
+    let hcas = with(Some(false), infiniband::TESTS);
     let either = with(None, &[hotplug::TESTS]);
     let usnics = with(
         Some(true),
@@ -216,13 +223,14 @@ fn main() -> std::process::ExitCode {
             &[usnic_faults::UNPLUG],
         ],
     );
-    let tests = nics.into_iter().chain(either).chain(usnics);
+    let tests = nics.into_iter().chain(either).chain(hcas).chain(usnics);
     let trials = tests.map(|(vics, (name, test, applies))| {
         let runs = lab.is_some_and(|lab| {
             vics.is_none_or(|vics| vics == (lab.vics > 0))
                 && applies(lab)
                 && lab.is_for_contention() == is_one_of(name, contention::TESTS)
-                && (!lab.exclusive || differs_in_exclusive_mode(name))
+                && (lab.hcas > 0) == is_one_of(name, &infiniband)
+                && (!lab.exclusive || lab.hcas > 0 || differs_in_exclusive_mode(name))
         });
         let outcome = move || match lab {
             Some(lab) if name == usnic_faults::UNPLUG.0 => times::taken(name, || test(lab)),

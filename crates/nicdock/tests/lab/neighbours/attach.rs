@@ -60,7 +60,7 @@ fn detached(entry: &mut Attached) -> Result<(), Failed> {
         if left_open.is_empty() {
             let text = String::from_utf8_lossy(&output.stderr);
             let is_named = text.contains(&format!("process {} ", holder.pid()));
-            expect(output.status.code() == Some(125) && is_named, text)?;
+            expect(output.status.code() == Some(6) && is_named, text)?;
         } else {
             expect(output.status.success(), format!("{output:?}"))?;
             reaches_it(&mut holder)?;

@@ -1,8 +1,10 @@
-//! A build of `rdma_rxe` **for tests only**, whose devices can be moved between RDMA network namespaces.
-//!
-//! No driver that the lab has devices for can do that: `ib_device_set_netns_put()` (drivers/infiniband/core/device.c) refuses
-//! every driver without `disassociate_ucontext`. This one is Debian's own source with that one operation added, empty: rxe
-//! has no hardware of which a moved device's users would have to be cut off.
+//! Builds of `rdma_rxe` **for tests only**: Debian's own source with a few edits, whose reasons are with them.
+
+mod infiniband;
+mod movable;
+
+pub use infiniband::INFINIBAND;
+pub use movable::MOVABLE;
 
 use super::{Kernel, Line, directory};
 use crate::debian::{Archive, Lists};
@@ -19,45 +21,55 @@ const MODULE: &str = "rdma_rxe.ko";
 /// Where rxe is in the kernel's sources.
 const FOLDER: &str = "linux-source-6.1/drivers/infiniband/sw/rxe";
 
-/// The file with the driver's operations, the line that begins them, and what stands there instead.
-const FILE: &str = "rxe_verbs.c";
-const OPERATIONS: &str = "static const struct ib_device_ops rxe_dev_ops = {\n";
-const MOVABLE: &str = "static void rxe_disassociate_ucontext(struct ib_ucontext *context) {}\n\n\
-                       static const struct ib_device_ops rxe_dev_ops = {\n\
-                       \t.disassociate_ucontext = rxe_disassociate_ucontext,\n";
+/// Replaces a piece of one of rxe's files, which must be there exactly once: a source that is not as expected is refused.
+pub struct Edit {
+    file: &'static str,
+    old: &'static str,
+    new: &'static str,
+}
+
+/// One build, by the edits that make it.
+pub struct Build {
+    /// What its kept folder is called, beside the kernel's release.
+    folder: &'static str,
+    /// What it is, in a sentence such as "built rdma_rxe ...".
+    what: &'static str,
+    edits: &'static [Edit],
+}
 
 /// The module's file, built for this kernel if it is not there.
 ///
 /// Fails for other lines than 6.1, and when the mirror has no headers of the kept kernel's release any more.
-pub fn ensure(kernel: &Kernel) -> Result<PathBuf> {
+pub fn ensure(kernel: &Kernel, build: &Build) -> Result<PathBuf> {
+    let what = build.what;
     if kernel.line != Line::Bookworm {
-        bail!("the test build of rdma_rxe whose devices can move is made for --kernel 6.1 only");
+        bail!("the test build of rdma_rxe {what} is made for --kernel 6.1 only");
     }
-    let home = directory(&format!("rxe-movable-{}", kernel.release));
+    let home = directory(&format!("{}-{}", build.folder, kernel.release));
     let module = home.join(MODULE);
     let stamp = Stamp::at(home.join("stamp"));
     let mut inputs = Inputs::default();
-    inputs.words(&[&kernel.release, MOVABLE]);
+    inputs.words(&[&kernel.release]);
+    build.edits.iter().for_each(|edit| inputs.words(&[edit.file, edit.old, edit.new]));
     if module.exists() && stamp.matches(&inputs) {
         return Ok(module);
     }
     let started = Instant::now();
-    eprintln!(
-        "lab: building rdma_rxe with devices that can move (for tests only), kernel {}",
-        kernel.release
-    );
+    eprintln!("lab: building rdma_rxe {what} (for tests only), kernel {}", kernel.release);
     crate::setup::install_missing()?;
     let _ = fs::remove_dir_all(&home);
     let work = home.join("work");
     let sources = fetch(kernel, &work)?;
-    edit(&sources.join(FILE))?;
+    for edit in build.edits {
+        edit.apply(&sources)?;
+    }
     compile(kernel, &work, &sources)?;
     // Debug information would be twenty times the module.
     capture(Command::new("strip").arg("--strip-debug").arg(sources.join(MODULE)))?;
     fs::copy(sources.join(MODULE), &module).with_context(|| format!("cannot keep {}", module.display()))?;
     fs::remove_dir_all(&work)?;
     stamp.record(&inputs)?;
-    eprintln!("lab: rdma_rxe with devices that can move, {:.0} s", started.elapsed().as_secs_f64());
+    eprintln!("lab: rdma_rxe {what}, {:.0} s", started.elapsed().as_secs_f64());
     Ok(module)
 }
 
@@ -88,16 +100,24 @@ fn fetch(kernel: &Kernel, work: &Path) -> Result<PathBuf> {
     Ok(work.join(FOLDER))
 }
 
-fn edit(file: &Path) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    fs::write(file, movable(&text)?).with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn movable(source: &str) -> Result<String> {
-    if source.contains("disassociate_ucontext") || source.matches(OPERATIONS).count() != 1 {
-        bail!("{FILE} is not as this build of rxe expects it: adapt xtask/src/kernels/movable_rxe.rs");
+impl Edit {
+    fn apply(&self, sources: &Path) -> Result<()> {
+        let file = sources.join(self.file);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        fs::write(&file, self.applied_to(&text)?).with_context(|| format!("cannot write {}", file.display()))
     }
-    Ok(source.replace(OPERATIONS, MOVABLE))
+
+    fn applied_to(&self, source: &str) -> Result<String> {
+        let found = source.matches(self.old).count();
+        if found != 1 {
+            bail!(
+                "{} is not as this build of rxe expects it (adapt xtask/src/kernels/edited_rxe): {found} times {:?}",
+                self.file,
+                self.old
+            );
+        }
+        Ok(source.replace(self.old, self.new))
+    }
 }
 
 /// The headers are not installed, so their makefile must be told where the common part is.
@@ -122,15 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_operation_is_added_and_an_unknown_source_is_refused() {
-        let source =
-            "int a;\nstatic const struct ib_device_ops rxe_dev_ops = {\n\t.owner = THIS_MODULE,\n};\n";
-        let edited = movable(source).expect("a known source");
-        assert!(
-            edited
-                .contains("rxe_dev_ops = {\n\t.disassociate_ucontext = rxe_disassociate_ucontext,\n\t.owner")
-        );
-        assert!(movable(&edited).is_err());
-        assert!(movable("int a;").is_err());
+    fn an_edit_is_made_where_its_piece_is_there_once_and_refused_elsewhere() {
+        let edit = Edit { file: "rxe.c", old: "{\n", new: "{\n\t.more,\n" };
+        assert_eq!(edit.applied_to("ops = {\n};\n").expect("a known source"), "ops = {\n\t.more,\n};\n");
+        for unknown in ["int a;", "a = {\n};\nb = {\n};\n"] {
+            assert!(edit.applied_to(unknown).unwrap_err().to_string().contains("rxe.c is not as"));
+        }
     }
 }

@@ -24,7 +24,7 @@ pub enum Kind {
     TimedOut,
     /// The caller may not do it.
     NoRight,
-    /// A value, a file or a document says nothing that can be done.
+    /// A value, a file or a document is not valid.
     BadInput,
     Other,
 }
@@ -93,7 +93,6 @@ impl Kind {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Self::NoRight,
             io::ErrorKind::TimedOut => Self::TimedOut,
-            io::ErrorKind::InvalidData => Self::BadInput,
             _ => Self::Other,
         }
     }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod doing;
 #[cfg(test)]
 mod fuzz;
+pub mod keeper;
 pub mod kind;
 pub mod lease;
 pub mod lifecycle;

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use nicdock_audit::weakness::Weakness;
 
 use crate::attach::{self, Target, TargetError, Terms};
+use crate::keeper::Keeper;
 use crate::kind::Kind;
 use crate::lease::{Lease, LeaseError, Ledger, State};
-use crate::lifecycle::{self, Recovered};
+use crate::lifecycle::{self, LaunchError, Recovered};
 use crate::phases::filters;
 use crate::plan::{self, Grant};
-use crate::request::{Memlock, Netlink, NicRequest};
+use crate::request::{Netlink, NicRequest};
 use crate::say::notice;
 
 /// This machine.
@@ -31,6 +32,8 @@ pub struct Node {
 /// What a container would be given now.
 pub struct Offer {
     pub grants: Vec<Grant>,
+    /// What of it reaches more than the NIC. What the container itself leaves open is not known yet.
+    pub weaknesses: Vec<Weakness>,
     pub warnings: Vec<String>,
 }
 
@@ -55,8 +58,13 @@ impl Node {
         plan::check_name(name)?;
         self.recover()?;
         let snapshot = HostSnapshot::of_machine()?;
-        if snapshot.leases.iter().any(|lease| lease.holder(name).is_some()) {
-            return Err(LeaseError::Name(name.to_owned()).into());
+        if let Some(lease) = snapshot.leases.iter().find(|lease| lease.holder(name).is_some()) {
+            let keeper = lease.keeper();
+            if keeper.kind == Kind::Held {
+                return Err(LeaseError::Name(name.to_owned()).into());
+            }
+            // It has ended, and its NIC has not come back.
+            return Err(LaunchError::kept(lease).into());
         }
         offer(&snapshot, wanted, name)
     }
@@ -76,7 +84,7 @@ impl Node {
         let target = who(&snapshot.leases)?;
         plan::check_name(&target.name)?;
         condition(&target)?;
-        let Offer { grants, mut warnings } = offer(&snapshot, wanted, &target.name)?;
+        let Offer { grants, mut warnings, .. } = offer(&snapshot, wanted, &target.name)?;
         let attached = attach::attach(&target, &grants, terms, &self.ledger, lock)?;
         warnings.extend(attached.warnings);
         Ok(Given { target, grants, weaknesses: attached.weaknesses, warnings })
@@ -117,29 +125,25 @@ fn offer(snapshot: &HostSnapshot, wanted: &[NicRequest], name: &str) -> Result<O
     let mut grants = Vec::new();
     for one in wanted {
         let more = plan::taken(&snapshot.host, &facts, one, &mut warnings)?;
-        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), name.to_owned())));
+        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), Keeper::container(name))));
         grants.extend(more);
     }
-    Ok(Offer { grants, warnings })
+    let weaknesses = plan::of_grants(&grants);
+    Ok(Offer { grants, weaknesses, warnings })
 }
 
 /// That a container whose program has not started is as closed as its engine was told to make it. `remedy`: what to do where it is not.
-pub fn check_closed(
-    target: &Target,
-    memlock: Memlock,
-    netlink: &[Netlink],
-    remedy: &str,
-) -> Result<(), NodeError> {
+///
+/// With `keep_privileges` only what is never the container's own affair counts.
+pub fn check_as_told(target: &Target, terms: &Terms, remedy: &str) -> Result<(), NodeError> {
+    if terms.keeps_privileges() {
+        return closed(target, &open_sockets(target, &terms.netlink)?, remedy);
+    }
     let mut open: Vec<String> =
         attach::openings(target, true).into_iter().map(|weakness| weakness.what).collect();
-    open.extend(attach::memlock(target, memlock));
-    open.extend(open_sockets(target, netlink)?);
+    open.extend(attach::memlock(target, terms.memlock));
+    open.extend(open_sockets(target, &terms.netlink)?);
     closed(target, &open, remedy)
-}
-
-/// The part of it that is never the container's own affair.
-pub fn check_sockets(target: &Target, netlink: &[Netlink], remedy: &str) -> Result<(), NodeError> {
-    closed(target, &open_sockets(target, netlink)?, remedy)
 }
 
 fn open_sockets(target: &Target, netlink: &[Netlink]) -> Result<Vec<String>, NodeError> {

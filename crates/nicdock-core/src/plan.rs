@@ -11,7 +11,8 @@ mod usnic;
 
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
-pub use exposure::{of_gids, of_netlink, of_view};
+use exposure::of_gids;
+pub use exposure::{of_grants, of_netlink, of_view};
 pub use grant::{Grant, NetdevGrant, RdmaGrant, SoftRdma};
 pub use ipoib::come_anew;
 pub use related::RelatedError;
@@ -23,6 +24,7 @@ use nicdock_audit::weakness::Weakness;
 use nicdock_host::model::Host;
 use serde::{Deserialize, Serialize};
 
+use crate::keeper::Keeper;
 use crate::kind::Kind;
 use crate::request::Profile;
 use crate::request::{
@@ -96,7 +98,7 @@ pub struct ContainerNic {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Containers that hold NICs, by the NIC's name.
-    pub held: BTreeMap<String, String>,
+    pub held: BTreeMap<String, Keeper>,
     /// Running containers and what they were given.
     pub running: BTreeMap<String, Vec<Grant>>,
     /// Whether the kernel lets a BPF program decide which sockets the container makes.
@@ -171,8 +173,13 @@ pub enum PlanError {
 impl PlanError {
     /// The NIC that could not be had, and the container that has it.
     pub fn about(&self) -> (Option<&str>, Option<&str>) {
-        let Self::Select(error) = self else { return (None, None) };
-        error.obstacle().map_or((None, None), |(candidate, why)| (Some(&candidate.nic), why.holder()))
+        match self {
+            Self::Select(error) => {
+                error.obstacle().map_or((None, None), |(candidate, why)| (Some(&candidate.nic), why.holder()))
+            }
+            Self::Related(error) => error.about(),
+            _ => (None, None),
+        }
     }
 
     pub fn kind(&self) -> Kind {

@@ -120,7 +120,7 @@ impl std::str::FromStr for NetdevMode {
         match text {
             "move" => Ok(Self::Move),
             "keep" => Ok(Self::Keep),
-            _ => Err(format!("'{text}' is nothing that becomes of a netdev: expected move or keep")),
+            _ => Err(format!("'{text}' is no netdev mode: expected move or keep")),
         }
     }
 }

@@ -7,11 +7,11 @@ mod request;
 use std::io::Read;
 use std::time::Duration;
 
-use nicdock_core::attach::{Target, TargetError, Terms};
+use nicdock_core::attach::{Target, TargetError};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Lease, Ledger, ProcessId};
 use nicdock_core::lifecycle;
-use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, check_closed, check_sockets};
+use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, check_as_told};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -72,9 +72,20 @@ fn give(node: &Node, give: &Give) -> Result<Given, NodeError> {
         is_that_one(give.net)?;
         Ok(target)
     };
-    node.give(who, &give.wanted(), &terms, |target| match give.moment {
-        Moment::Running => Ok(()),
-        Moment::Created => as_asked(target, &terms),
+    node.give(who, &give.wanted(), &terms, |target| {
+        // By its own name it could not be released.
+        if target.name != give.owner.name {
+            let why =
+                format!("process {} is container {}'s, not {}'s", give.net.pid, target.name, give.owner.name);
+            return Err(NodeError::refused(Kind::Held, why));
+        }
+        match give.moment {
+            Moment::Running => Ok(()),
+            // The engine waits, so what is open now stays so.
+            Moment::Created => {
+                check_as_told(target, &terms, "Have the engine close that, or set keep_privileges")
+            }
+        }
     })
 }
 
@@ -90,17 +101,7 @@ fn is_that_one(process: ProcessId) -> Result<(), TargetError> {
     })
 }
 
-/// The engine waits, so what is open now stays so.
-fn as_asked(target: &Target, terms: &Terms) -> Result<(), NodeError> {
-    let remedy = "Have the engine close that, or set keep_privileges";
-    if terms.keeps_privileges() {
-        check_sockets(target, &terms.netlink, remedy)
-    } else {
-        check_closed(target, terms.memlock, &terms.netlink, remedy)
-    }
-}
-
-/// What is called released is released.
+/// Never answers that a container is released while it has the NIC.
 fn still_held(name: &str) -> Result<(), Failure> {
     let leases = Ledger::of_machine().readable()?;
     let held =

@@ -56,6 +56,13 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Of NICs that did not come back: one that is not restored weighs more than one that somebody has or uses.
+pub fn kind_of_returns(failed: &[LaunchError]) -> Kind {
+    let mut kinds = failed.iter().map(LaunchError::kind_of_return);
+    let first = kinds.next().unwrap_or(Kind::Other);
+    kinds.find(|kind| *kind == Kind::NotRestored).unwrap_or(first)
+}
+
 /// An error of one of the parts, whose kind is known.
 pub trait OfKind: Error {
     fn of_kind(&self) -> Kind;
@@ -106,6 +113,16 @@ impl OfKind for LeaseError {
     }
 }
 
+impl OfKind for LaunchError {
+    fn of_kind(&self) -> Kind {
+        self.kind()
+    }
+
+    fn about(&self) -> (Option<&str>, Option<&str>) {
+        self.about()
+    }
+}
+
 impl OfKind for NodeError {
     fn of_kind(&self) -> Kind {
         self.kind()
@@ -136,7 +153,6 @@ of_kind! {
     InstallError: InstallError::kind,
     HookError: HookError::kind,
     InventoryError: kind_of_inventory,
-    LaunchError: LaunchError::kind,
     LxcError: LxcError::kind,
     PhaseError: |error| error.kind,
     PolicyError: |_| Kind::Unsupported,

@@ -5,13 +5,12 @@ use std::time::Duration;
 use nicdock_core::attach::Target;
 use nicdock_core::kind::Kind;
 use nicdock_core::lifecycle::Recovered;
-use nicdock_core::node::{Given, Node, NodeError, check_closed, check_sockets};
+use nicdock_core::node::{Given, Node, NodeError, check_as_told};
 
 use crate::domain::{Domain, DomainError, Said, said};
 use crate::gate::{Gate, GateError};
 use crate::installed::proof;
 use crate::root::{RootError, look_at_root};
-use crate::wish::Wish;
 
 /// libvirt has killed a container whose end it tells; the kernel may still be at it.
 const END: Duration = Duration::from_secs(10);
@@ -117,17 +116,9 @@ fn started(domain: &Domain) -> Result<Given, HookError> {
     gate.is_first()?;
     gate.limit(domain.wish.memlock)?;
     let who = |leases: &[_]| Target::of_process(gate.pid, Some(&domain.name), leases);
-    let given = Node::of_machine()
-        .give(who, &domain.wish.nics, &domain.wish.terms(), |target| as_written(target, &domain.wish))?;
+    let terms = domain.wish.terms();
+    let has_closed = |target: &Target| check_as_told(target, &terms, REMEDY);
+    let given = Node::of_machine().give(who, &domain.wish.nics, &terms, has_closed)?;
     gate.open()?;
     Ok(given)
-}
-
-/// Whether the gate has closed what it was told to.
-fn as_written(target: &Target, wish: &Wish) -> Result<(), NodeError> {
-    if wish.keep_privileges {
-        check_sockets(target, &wish.netlink, REMEDY)
-    } else {
-        check_closed(target, wish.memlock, &wish.netlink, REMEDY)
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nicdock_core::attach::{Target, Terms};
 use nicdock_core::kind::Kind;
 use nicdock_core::lifecycle::Recovered;
-use nicdock_core::node::{Given, Node, NodeError, check_closed};
+use nicdock_core::node::{Given, Node, NodeError, check_as_told};
 use nicdock_core::phases::filters;
 use nicdock_core::request::NicRequest;
 use nicdock_core::say::notice;
@@ -46,5 +46,5 @@ fn as_configured(target: &Target, terms: &Terms) -> Result<(), NodeError> {
         return Ok(());
     }
     kept?;
-    check_closed(target, terms.memlock, &terms.netlink, REMEDY)
+    check_as_told(target, terms, REMEDY)
 }

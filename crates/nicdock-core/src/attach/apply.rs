@@ -15,7 +15,7 @@ use crate::phases::show::{Showing, show};
 use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
 };
-use crate::plan::{Grant, of_gids, of_netlink, of_view};
+use crate::plan::{Grant, of_grants, of_netlink, of_view};
 use crate::request::{Memlock, Netlink, Profile};
 use nicdock_netlink::rtnl::Rtnl;
 use nicdock_sys::netns;
@@ -108,7 +108,7 @@ pub fn attach(
     let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
     weaknesses.extend(openings(target, terms.starts));
     weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
-    weaknesses.extend(grants.iter().filter_map(of_gids));
+    weaknesses.extend(of_grants(grants));
     let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };

@@ -47,6 +47,10 @@ pub enum TargetError {
         "container {name} shares its network namespace with {others}: a NIC can be attached to one that shares with none"
     )]
     Shared { name: String, others: String },
+    #[error(
+        "process {pid} shares a process namespace with process {first}, its first one, but no network namespace: name a container that has its own of both"
+    )]
+    Apart { pid: u32, first: u32 },
     #[error("container {0} does not run yet, or ends: see nicdock leases")]
     NotRunning(String),
     #[error(transparent)]
@@ -59,7 +63,7 @@ impl TargetError {
             Self::First(_) | Self::Host { .. } => Kind::BadInput,
             Self::Process { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Kind::NoRight,
             Self::Process { .. } | Self::Unknown(_) | Self::NotRunning(_) => Kind::NoMatch,
-            Self::Shared { .. } => Kind::Unsupported,
+            Self::Shared { .. } | Self::Apart { .. } => Kind::Unsupported,
             Self::Phase(error) => error.kind,
         }
     }
@@ -79,6 +83,15 @@ impl Target {
             }
         }
         let first = first_process(pid).map_err(failed)?;
+        // It stands for the container: a pod's processes may share a process namespace and no other.
+        for file in ["net", "mnt"] {
+            let namespace = |of: u32| fs::read_link(format!("/proc/{of}/ns/{file}"));
+            let own = namespace(first).map_err(failed)?;
+            let is_hosts = own == fs::read_link(format!("/proc/self/ns/{file}")).map_err(failed)?;
+            if is_hosts || (file == "net" && own != namespace(pid).map_err(failed)?) {
+                return Err(TargetError::Apart { pid, first });
+            }
+        }
         let ended = || failed(io::Error::new(io::ErrorKind::NotFound, "it has ended"));
         let process = ProcessId::of(first).ok_or_else(ended)?;
         let own = match cgroup::container_of(first) {

@@ -7,6 +7,8 @@ use nicdock_audit::weakness::Weakness;
 use serde::{Deserialize, Serialize};
 
 use super::{DeviceNode, Draining, ProcessId, Step};
+use crate::keeper::Keeper;
+use crate::kind::Kind;
 use crate::plan::Grant;
 
 /// One NIC given away, with the host's state before.
@@ -36,7 +38,7 @@ pub struct Holder {
     pub container: String,
     /// By which it is told from a later container of the same name.
     pub generation: u64,
-    /// What made the container: `nicdock`; `attach` for any other, and while one that runs is given a NIC or has it taken away.
+    /// What gave it: `nicdock`, its own launcher; `attach`, also while a NIC is taken away; `lxc`, `libvirt`, or what called `nicdock call`.
     pub engine: String,
     /// The process whose end is the container's end.
     pub supervisor: ProcessId,
@@ -224,7 +226,18 @@ impl Lease {
         self.holders.iter().find(|holder| holder.container == container)
     }
 
-    /// Who keeps it from being given, in words.
+    /// Who keeps it from being given.
+    pub fn keeper(&self) -> Keeper {
+        let kind = match self.state() {
+            State::Starting | State::Held | State::Returning => Kind::Held,
+            State::Draining => Kind::InUse,
+            State::Abandoned | State::Stuck | State::Quarantined => Kind::NotRestored,
+        };
+        let container = self.holders.first().map(|holder| holder.container.clone());
+        Keeper::new(container, kind, self.kept_by())
+    }
+
+    /// The same in words.
     pub fn kept_by(&self) -> String {
         if let Some(reason) = &self.quarantine {
             return format!("quarantine ({reason})");
@@ -242,8 +255,8 @@ impl Lease {
 }
 
 /// Who keeps it, by the name of the NIC.
-pub fn holders(leases: &[Lease]) -> BTreeMap<String, String> {
-    leases.iter().map(|lease| (lease.grant.nic.name.clone(), lease.kept_by())).collect()
+pub fn holders(leases: &[Lease]) -> BTreeMap<String, Keeper> {
+    leases.iter().map(|lease| (lease.grant.nic.name.clone(), lease.keeper())).collect()
 }
 
 /// What each container that can be joined was given, in the order in which it was taken.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kind::Kind;
-use crate::lease::{Lease, LeaseError, State};
+use crate::lease::{Lease, LeaseError};
 use crate::phases::PhaseError;
 use crate::static_program::StaticProgramError;
 
@@ -45,18 +45,28 @@ impl LaunchError {
         }
     }
 
+    /// What a NIC that did not come back for this reason is to programs: whatever the kernel said, it is not restored, unless somebody has or
+    /// uses it.
+    pub fn kind_of_return(&self) -> Kind {
+        match (self, self.kind()) {
+            (_, kind @ (Kind::Held | Kind::InUse | Kind::NoRight)) | (Self::Refused { .. }, kind) => kind,
+            _ => Kind::NotRestored,
+        }
+    }
+
+    /// The NIC that could not be had, and the container that has it.
+    pub fn about(&self) -> (Option<&str>, Option<&str>) {
+        if let Self::Lease(error) = self { error.about() } else { (None, None) }
+    }
+
     pub fn refused(kind: Kind, why: impl Into<String>) -> Self {
         Self::Refused { kind, why: why.into() }
     }
 
     /// That a NIC cannot be given because of what its lease says.
     pub fn kept(lease: &Lease) -> Self {
-        let kind = match lease.state() {
-            State::Starting | State::Held | State::Returning => Kind::Held,
-            State::Draining => Kind::InUse,
-            State::Abandoned | State::Stuck | State::Quarantined => Kind::NotRestored,
-        };
-        Self::refused(kind, format!("{} is kept by {}", lease.grant.nic.name, lease.kept_by()))
+        let keeper = lease.keeper();
+        Self::refused(keeper.kind, format!("{} is kept by {keeper}", lease.grant.nic.name))
     }
 
     pub fn path(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {

@@ -50,6 +50,7 @@ impl NodeError {
         match self {
             Self::Plan(error) => error.about(),
             Self::Lease(error) => error.about(),
+            Self::Launch(error) => error.about(),
             _ => (None, None),
         }
     }

@@ -7,6 +7,7 @@ use nicdock_host::model::Host;
 use nicdock_host::source::Live;
 
 use super::NodeError;
+use crate::keeper::Keeper;
 use crate::lease::{self, Lease, Ledger};
 use crate::phases::{movable, sockets, soft_roce};
 use crate::plan::{Facts, Grant};
@@ -35,7 +36,7 @@ impl HostSnapshot {
     }
 
     /// Containers that hold NICs, by the NIC's name.
-    pub fn held(&self) -> BTreeMap<String, String> {
+    pub fn held(&self) -> BTreeMap<String, Keeper> {
         lease::holders(&self.leases)
     }
 

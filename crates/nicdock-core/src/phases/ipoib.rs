@@ -17,7 +17,8 @@ use nicdock_netlink::rtnl::{Link, Rtnl};
 
 /// The part of a link-layer address that is the queue pair's (`ipoib_dev_init_default()`), which only the driver sets.
 const QUEUE_PAIR: usize = 4;
-/// With the subnet's prefix: what `ipoib_check_lladdr()` lets nobody change. The rest is the port's GUID, which can be set.
+/// With the subnet's prefix: what `ipoib_check_lladdr()` lets nobody change. A subnet manager may have given the port another prefix meanwhile
+/// (`ipoib_dev_addr_changed_valid()`). The rest is the port's GUID, which can be set.
 const FIXED: usize = 12;
 const ADDRESS: usize = 20;
 
@@ -68,8 +69,8 @@ pub fn is_port(name: &str, given: &NetdevGrant) -> bool {
 
 /// The one among `links` that is the planned netdev although a program gave it another GUID.
 pub fn with_the_queue_pair_of<'a>(links: &'a [Link], planned: &Netdev) -> Option<&'a Link> {
-    let fixed = planned.mac.as_ref().filter(|mac| mac.0.len() == ADDRESS).map(|mac| &mac.0[..FIXED])?;
-    let mut same = links.iter().filter(|link| !link.is_virtual && link.mac.starts_with(fixed));
+    let pair = planned.mac.as_ref().filter(|mac| mac.0.len() == ADDRESS).map(|mac| &mac.0[..QUEUE_PAIR])?;
+    let mut same = links.iter().filter(|link| !link.is_virtual && link.mac.starts_with(pair));
     same.next().filter(|_| same.next().is_none())
 }
 
@@ -77,7 +78,7 @@ pub fn with_the_queue_pair_of<'a>(links: &'a [Link], planned: &Netdev) -> Option
 pub fn address(link: &Link, planned: &Netdev) -> Option<Vec<u8>> {
     let mut mac = planned.mac.as_ref()?.0.clone();
     if mac.len() == ADDRESS && link.mac.len() == ADDRESS {
-        mac[..QUEUE_PAIR].copy_from_slice(&link.mac[..QUEUE_PAIR]);
+        mac[..FIXED].copy_from_slice(&link.mac[..FIXED]);
     }
     (mac != link.mac).then_some(mac)
 }
@@ -87,9 +88,11 @@ pub fn address(link: &Link, planned: &Netdev) -> Option<Vec<u8>> {
 pub fn remove_children(inside: &mut Rtnl, links: &[Link], parent: &Link) -> Result<Vec<String>, PhaseError> {
     let mut removed = Vec::new();
     for child in children(links, parent) {
-        inside
-            .delete_link(child.ifindex)
-            .doing(|| format!("removing {}, a child of {}", child.name, parent.name))?;
+        match inside.delete_link(child.ifindex) {
+            // A program inside was faster.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => continue,
+            result => result.doing(|| format!("removing {}, a child of {}", child.name, parent.name))?,
+        }
         removed.push(format!("removed {}, which was made inside as a child of {}", child.name, parent.name));
     }
     Ok(removed)
@@ -137,6 +140,12 @@ mod tests {
     fn an_address_is_never_set_with_another_queue_pair() {
         assert_eq!(address(&link(&of(2, 7)), &planned(&of(1, 7))), None);
         assert_eq!(address(&link(&of(2, 8)), &planned(&of(1, 7))), Some(of(2, 7)));
+        // The subnet has another prefix by now.
+        let mut other = of(2, 8);
+        other[5] = 0x81;
+        let (set, mut wanted) = (address(&link(&other), &planned(&of(1, 7))), of(2, 7));
+        wanted[5] = 0x81;
+        assert_eq!(set, Some(wanted));
         assert_eq!(address(&link(&[2; 6]), &planned(&[4; 6])), Some(vec![4; 6]));
     }
 

@@ -31,28 +31,42 @@ pub fn weaknesses(request: &Request) -> Vec<Weakness> {
             "--registers shows the PCI configuration and the registers' sizes of the NIC's function, read-only",
         );
     }
-    if request.nics.umad {
-        push(
-            "umad",
-            "--umad lets the container send management datagrams: on InfiniBand it sees the whole fabric and, where no \
-             management key is set, changes it; issm makes its port a subnet manager's",
-        );
-    }
-    if request.nics.rdma_cm {
-        push(
-            "rdma_cm",
-            "--rdma-cm gives the one node that all RDMA devices share: bound to the loopback address it chooses any device of \
-             the host and tells its GUID (cma_bind_loopback), and bound to an InfiniBand address (AF_IB) any port that has it, where RDMA network namespaces are shared",
-        );
-    }
     for (family, reaches) in request.families.iter().filter_map(|family| Some((family, family.reaches()?))) {
         push(
             &format!("family.{}", family.name),
             &format!("--allow-family {} reaches {reaches}", family.name),
         );
     }
+    found.extend(of_nodes(request.nics.umad, request.nics.rdma_cm));
     found.extend(of_netlink(&request.netlink));
     found
+}
+
+/// What NICs that were chosen reach beyond themselves, each once.
+pub fn of_grants(grants: &[Grant]) -> Vec<Weakness> {
+    let has = |part: fn(&Grant) -> bool| grants.iter().any(part);
+    of_nodes(has(|grant| grant.umad), has(|grant| grant.rdma_cm))
+        .chain(grants.iter().filter_map(of_gids))
+        .collect()
+}
+
+/// Nodes beyond those of every program.
+fn of_nodes(umad: bool, rdma_cm: bool) -> impl Iterator<Item = Weakness> {
+    let umad = umad.then(|| {
+        Weakness::new(
+            "umad",
+            "--umad lets the container send management datagrams: on InfiniBand it sees the whole fabric and, where no \
+             management key is set, changes it; issm makes its port a subnet manager's",
+        )
+    });
+    let rdma_cm = rdma_cm.then(|| {
+        Weakness::new(
+            "rdma_cm",
+            "--rdma-cm gives the one node that all RDMA devices share: bound to the loopback address it chooses any device of \
+             the host and tells its GUID (cma_bind_loopback), and bound to an InfiniBand address (AF_IB) any port that has it, where RDMA network namespaces are shared",
+        )
+    });
+    umad.into_iter().chain(rdma_cm)
 }
 
 /// Protocols of netlink beyond those of every container.

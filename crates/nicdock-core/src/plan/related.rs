@@ -3,6 +3,7 @@
 use nicdock_host::model::{Host, Nic, PciAddress};
 
 use super::Facts;
+use crate::keeper::Keeper;
 
 /// Why a NIC cannot go to a container while its relatives are with another.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,11 +12,20 @@ pub enum RelatedError {
     #[error(
         "{nic} is the physical function of {vf}, which {holder} has: it would show that one's MAC address and, with CAP_NET_ADMIN, change it; take another NIC, or wait until that one is back"
     )]
-    VirtualFunctionHeld { nic: String, vf: String, holder: String },
+    VirtualFunctionHeld { nic: String, vf: String, holder: Keeper },
     #[error(
         "{nic} is a virtual function of {pf}, which {holder} has: that one sees this one's MAC address and, with CAP_NET_ADMIN, can change it; take another NIC, or wait until that one is back"
     )]
-    PhysicalFunctionHeld { nic: String, pf: String, holder: String },
+    PhysicalFunctionHeld { nic: String, pf: String, holder: Keeper },
+}
+
+impl RelatedError {
+    /// The NIC that could not be had, and the container that has its relative.
+    pub fn about(&self) -> (Option<&str>, Option<&str>) {
+        let (Self::VirtualFunctionHeld { nic, holder, .. } | Self::PhysicalFunctionHeld { nic, holder, .. }) =
+            self;
+        (Some(nic), holder.container.as_deref())
+    }
 }
 
 /// Refuses a NIC one of whose relatives another container has.
@@ -46,7 +56,7 @@ mod tests {
         let machine = nicdock_host::constructed::hosts::mlx5_sriov();
         let host = nicdock_host::inventory::read(&machine.capture()).unwrap();
         let mut facts = Facts::default();
-        facts.held.insert(held.to_owned(), "other".to_owned());
+        facts.held.insert(held.to_owned(), Keeper::container("other"));
         (host, facts)
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use nicdock_host::model::{Host, Nic};
 
 use super::Facts;
+use crate::keeper::Keeper;
 use crate::kind::Kind;
 use crate::request::Selector;
 
@@ -29,7 +30,7 @@ pub enum Refusal {
     #[error("already selected")]
     Selected,
     #[error("held by {0}")]
-    Held(String),
+    Held(Keeper),
     #[error("has no netdev and no RDMA device here: it is in another namespace, or no driver is bound")]
     Absent,
     #[error("in use: {0} (--take-in-use takes it all the same)")]
@@ -39,7 +40,7 @@ pub enum Refusal {
 impl Refusal {
     /// The container that has it.
     pub fn holder(&self) -> Option<&str> {
-        if let Self::Held(container) = self { Some(container) } else { None }
+        if let Self::Held(keeper) = self { keeper.container.as_deref() } else { None }
     }
 }
 
@@ -62,7 +63,7 @@ impl SelectError {
             Self::Ambiguous { .. } => Kind::Ambiguous,
             Self::Unknown { .. } => Kind::NoMatch,
             Self::Refused { .. } => match self.obstacle() {
-                Some((_, Refusal::Held(_))) => Kind::Held,
+                Some((_, Refusal::Held(keeper))) => keeper.kind,
                 Some((_, Refusal::InUse(_))) => Kind::InUse,
                 _ => Kind::NoMatch,
             },
@@ -124,7 +125,7 @@ pub fn select(
         let candidate = |i: &usize| {
             let nic = &host.nics[*i];
             let taken = taken.contains(i).then_some(Refusal::Selected);
-            let refused = taken.or_else(|| refusal(nic, facts, take_in_use));
+            let refused = taken.or_else(|| refusal(nic, facts, take_in_use && !selector.wants_free()));
             Candidate { nic: nic.name.clone(), name: describe(nic), key: nic.key(), refused }
         };
         let list: Vec<Candidate> = matching.iter().map(candidate).collect();
@@ -143,8 +144,8 @@ pub fn select(
 
 /// Why a NIC cannot be taken now.
 fn refusal(nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<Refusal> {
-    if let Some(container) = facts.held.get(&nic.name) {
-        return Some(Refusal::Held(container.clone()));
+    if let Some(keeper) = facts.held.get(&nic.name) {
+        return Some(Refusal::Held(keeper.clone()));
     }
     if nic.netdevs.is_empty() && nic.rdma_devices.is_empty() {
         return Some(Refusal::Absent);

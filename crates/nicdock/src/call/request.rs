@@ -103,13 +103,20 @@ struct Nic {
 #[serde(deny_unknown_fields)]
 struct Options {
     memlock: Option<Parsed<Memlock>>,
-    view: Option<Parsed<Profile>>,
-    #[serde(default)]
-    keep_privileges: bool,
+    view: Option<View>,
+    keep_privileges: Option<bool>,
     #[serde(default)]
     accept_netlink: bool,
     #[serde(default)]
     allow_netlink: Vec<Parsed<Netlink>>,
+}
+
+/// What an engine's container is shown: how nicdock composes the rest is its launcher's.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum View {
+    Nic,
+    Off,
 }
 
 /// A value that is written as on the command line.
@@ -159,6 +166,13 @@ impl Call {
                 // One process stands for its network namespace and for its control group and mounts.
                 if give.access.len() != 1 || give.access[0] != give.net {
                     return Err("'access' has to be the process of 'net', and no other".to_owned());
+                }
+                // Its limits and capabilities are what they are.
+                let starts = give.options.memlock.is_some() || give.options.keep_privileges.is_some();
+                if starts && matches!(give.moment, Moment::Running) {
+                    return Err(
+                        "options.memlock and options.keep_privileges are for the moment 'created'".to_owned()
+                    );
                 }
                 some(&give.nics).map(|()| &give.owner)?
             }
@@ -216,14 +230,22 @@ impl Give {
 
     pub fn terms(&self) -> Terms {
         let Options { memlock, view, keep_privileges, accept_netlink, allow_netlink } = &self.options;
-        let view = view.as_ref().map_or(Profile::Nic, |Parsed(view)| *view);
+        let view = match view {
+            None | Some(View::Nic) => Profile::Nic,
+            Some(View::Off) => Profile::Off,
+        };
         let memlock = memlock.as_ref().map_or(Memlock::Unlimited, |Parsed(memlock)| *memlock);
         let netlink = allow_netlink.iter().map(|Parsed(protocol)| *protocol).collect();
         let engine = &self.owner.engine;
         match self.moment {
-            Moment::Created => {
-                Terms::of_start(engine, view, *accept_netlink, *keep_privileges, netlink, memlock)
-            }
+            Moment::Created => Terms::of_start(
+                engine,
+                view,
+                *accept_netlink,
+                keep_privileges.unwrap_or(false),
+                netlink,
+                memlock,
+            ),
             Moment::Running => Terms::of_running(engine, view, *accept_netlink, netlink),
         }
     }
@@ -269,6 +291,8 @@ mod tests {
             ),
             ("\"access\": [{\"pid\": 4711", "\"access\": [{\"pid\": 4712", "and no other"),
             ("\"created\"", "\"ended\"", "unknown variant"),
+            ("\"created\"", "\"running\"", "options.memlock"),
+            ("\"off\"", "\"open\"", "unknown variant"),
             ("\"test\"", "\"nicdock\"", "owner.engine"),
             ("64M", "lots", "is no size"),
             ("\"generic\"", "\"route\"", "route"),

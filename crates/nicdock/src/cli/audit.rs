@@ -24,7 +24,7 @@ pub const MAX_PAUSE: u64 = 60;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock audit --pid $(pgrep -n ibv_rc_pingpong)\n  nicdock audit --pid 4711 --json --junit audit.xml\n  nicdock run --audit --nic rxe1 --host-root\n  nicdock run --audit --nic rxe1 --host-root -- --json\n  nicdock audit --show-target > target.json\n\nIt tries, as an attacker would, several hundred ways to see or reach the NICs that the container was not given, and\nchanges nothing. Without --pid it tries from where it is called.\n\nWith --pid the container's processes stand still until it has ended, so that none of them can reach the audit, which is\nthen one of theirs. After --max-pause seconds they run on, and the answer is 'not reproducible'.\n\nExit status: 0 if nothing is open; 1 if something is; 125 when nicdock fails, or cannot put the audit exactly where\nthe process is; 2 for a wrong command line."
+    after_help = "Examples:\n  nicdock audit --pid $(pgrep -n ibv_rc_pingpong)\n  nicdock audit --pid 4711 --json --junit audit.xml\n  nicdock run --audit --nic rxe1 --host-root\n  nicdock run --audit --nic rxe1 --host-root -- --json\n  nicdock audit --show-target > target.json\n\nIt tries, as an attacker would, several hundred ways to see or reach the NICs that the container was not given, and\nchanges nothing. Without --pid it tries from where it is called.\n\nWith --pid the container's processes stand still until it has ended, so that none of them can reach the audit, which is\nthen one of theirs. After --max-pause seconds they run on, and the answer is 'not reproducible'.\n\nExit status: 0 if nothing is open; 1 if something is; 125 when nothing is concluded, for the audit\ncould not be put exactly where the process is; other numbers: nicdock --help."
 )]
 pub struct Options {
     /// Audit in the place of this process of a container
@@ -109,7 +109,11 @@ pub fn audit(options: &Options) -> Result<u8, Failure> {
     } else if failure.is_none() {
         answer_styled(&text(&report, std::io::stdout().is_terminal()))?;
     }
-    failure.map_or(Ok(report.exit_status()), |error| Err(error.into()))
+    // With --json the report says so itself.
+    if let Some(error) = failure {
+        notice(error);
+    }
+    Ok(report.exit_status())
 }
 
 /// A file that the user named.

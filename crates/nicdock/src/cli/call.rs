@@ -21,7 +21,7 @@ pub fn call(_: &Options) -> ExitCode {
             (failure.kind.exit_status(), failure.json())
         }
     };
-    // Nobody who reads the answer is nobody who could be told.
+    // If nobody reads the answer, there is nobody to tell.
     let _ = answer(&format!("{text}\n"));
     ExitCode::from(status)
 }

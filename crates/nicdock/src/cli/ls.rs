@@ -60,7 +60,10 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
 /// Leaves the NICs that a selector means, whatever its count.
 fn keep_selected(known: &mut HostSnapshot, selectors: &[Selector]) {
     let held = known.held();
-    let is_free = |nic: &Nic| nic.in_use.is_empty() && !held.contains_key(&nic.name);
+    let is_free = |nic: &Nic| {
+        let is_here = !nic.netdevs.is_empty() || !nic.rdma_devices.is_empty();
+        is_here && nic.in_use.is_empty() && !held.contains_key(&nic.name)
+    };
     let is_meant = |nic: &Nic| {
         let means = |one: &Selector| one.matches(&known.host, nic) && (!one.wants_free() || is_free(nic));
         selectors.iter().any(means)

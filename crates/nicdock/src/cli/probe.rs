@@ -9,7 +9,7 @@ const NOT_USABLE: u8 = 1;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nicdock probe\n  nicdock probe usnic_0\n  nicdock probe --json /dev/infiniband/uverbs0\n  nicdock run --nic usnic_0 --host-root -- nicdock probe\n\nIt opens each device as a program does, without any library and without privileges, and changes nothing.\n\nExit status: 0 when every probed device is usable; 1 when one is not, or none is there; 125 when nicdock fails;\n2 for a wrong command line."
+    after_help = "Examples:\n  nicdock probe\n  nicdock probe usnic_0\n  nicdock probe --json /dev/infiniband/uverbs0\n  nicdock run --nic usnic_0 --host-root -- nicdock probe\n\nIt opens each device as a program does, without any library and without privileges, and changes nothing.\n\nExit status: 0 when every probed device is usable; 1 when one is not, or none is there; other numbers: nicdock --help."
 )]
 pub struct Options {
     /// An RDMA device, or its uverbs node by name or path; every visible one if there is none

@@ -1,7 +1,6 @@
 //! `nicdock reconcile`: gives back what a killed nicdock could not, and repairs the ledger.
 
-use crate::failure::Failure;
-use nicdock_core::kind::Kind;
+use crate::failure::{Failure, kind_of_returns};
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle::{self, LaunchError, Recovered};
 use nicdock_core::phases::stale;
@@ -43,9 +42,5 @@ pub fn tell(recovered: &Recovered) -> Result<u8, Failure> {
 
 /// Of NICs that did not come back.
 pub fn status(failed: &[LaunchError]) -> u8 {
-    let kind = |error: &LaunchError| match error.kind() {
-        kind @ (Kind::Held | Kind::InUse | Kind::NoRight) => kind,
-        _ => Kind::NotRestored,
-    };
-    failed.first().map_or(0, |error| kind(error).exit_status())
+    if failed.is_empty() { 0 } else { kind_of_returns(failed).exit_status() }
 }

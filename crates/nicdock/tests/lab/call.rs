@@ -140,7 +140,11 @@ fn wrong(lab: &Lab) -> Result<(), Failed> {
             12,
             "bad_input",
         ),
-        (json!({"nics": [{"select": "rxe1"}, {"select": "rxe1"}]}), 5, "held"),
+        (
+            json!({"nics": [{"select": "rxe1", "netdev": "keep"}, {"select": "rxe1", "netdev": "keep"}]}),
+            5,
+            "held",
+        ),
     ] {
         refused(&method("check", &fields), status, kind)?;
     }

@@ -35,7 +35,7 @@ pub const TERMS: [(&str, &str); 10] = [
     ("subnet=ADDRESS/LENGTH", "with an address of this subnet"),
     ("speed>=SPEED", "a link at least so fast, as its driver tells: 25G, 100G, 2.5G, 100M"),
     ("driver=NAME", "with this driver (mlx5_core, enic, rxe)"),
-    ("link=STATE", "with its link in this state: up, down, no-carrier, init, armed, unknown"),
+    ("link=STATE", "with its link in this state: up, down, no-carrier, init, armed, active_defer, unknown"),
     ("free", "no container has it, and the host does not use it"),
     ("any", "whichever comes first of those that match; without it, two that match are an error"),
 ];

@@ -5,6 +5,7 @@ mod doors;
 mod failures;
 mod labs;
 mod licences;
+mod links;
 mod order;
 mod report;
 mod room;
@@ -129,6 +130,10 @@ fn lints(report: &mut Report) {
     });
     report.step("order of folders", || {
         println!("{} folders, none in a circle", order::check(&crate::workspace::root())?);
+        Ok(())
+    });
+    report.step("links of documents", || {
+        println!("{} links and paths, each leads to a file", links::check(&crate::workspace::root())?);
         Ok(())
     });
     report.step("unsafe code", || {

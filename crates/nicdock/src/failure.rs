@@ -147,7 +147,10 @@ macro_rules! of_kind {
 of_kind! {
     AdoptError: AdoptError::kind,
     AuditError: AuditError::kind,
-    CaptureError: |_| Kind::BadInput,
+    CaptureError: |error| match error {
+        CaptureError::Open { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Kind::NoRight,
+        _ => Kind::BadInput,
+    },
     DomainError: |_| Kind::BadInput,
     GateError: |_| Kind::NotClosed,
     InstallError: InstallError::kind,

@@ -7,7 +7,6 @@ use crate::wire::{Attributes, Messages};
 pub struct DriverId(pub u64);
 
 impl DriverId {
-    pub const MLX5: Self = Self(1);
     pub const USNIC: Self = Self(13);
     pub const RXE: Self = Self(14);
     pub const EFA: Self = Self(17);

@@ -27,11 +27,6 @@ impl Socket {
         }
     }
 
-    /// Whether the kernel has an RDMA core.
-    pub fn is_present(&self) -> bool {
-        self.connection.is_some()
-    }
-
     /// Sends a request that asks, and gives the raw messages of the answer; none without an RDMA core.
     pub fn dump(&self, request: &Request) -> io::Result<Vec<u8>> {
         match &self.connection {

@@ -1,12 +1,11 @@
 //! `nicdock detach`: a NIC is taken from a container that runs on.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::reconcile;
 use crate::failure::Failure;
 use nicdock_core::kind::Kind;
-use nicdock_core::lease::{Ledger, STATE};
+use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle::{self, Recovered};
 use nicdock_core::node::Node;
 use nicdock_core::say::{answer, notice};
@@ -31,7 +30,7 @@ pub fn detach(options: &Options) -> Result<u8, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(Kind::NoRight, "detach needs root, as attach does"));
     }
-    let ledger = Ledger::new(Path::new(STATE));
+    let ledger = Ledger::of_machine();
     Node::of_machine().recover()?;
     let wait = Duration::from_secs(options.wait.unwrap_or(0).into());
     let Recovered { done, failed } = lifecycle::detach(&ledger, &options.what, wait, options.force)?;

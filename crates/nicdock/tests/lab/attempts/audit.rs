@@ -212,7 +212,7 @@ fn over(scene: &mut Scene) -> Result<(), Failed> {
     eventually("a process has ended", is_over)?;
     let output = nicdock(&["audit", "--pid", child().trim(), "--only", ONLY]);
     kill(parent, "KILL")?;
-    expect(output.status.code() == Some(125), format!("{output:?}"))
+    expect(output.status.code() == Some(3), format!("{output:?}"))
 }
 
 /// Where the audit makes nodes: somebody has mounted it there, and it is served by nobody.

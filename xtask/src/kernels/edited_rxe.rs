@@ -11,7 +11,8 @@ use crate::debian::{Archive, Lists};
 use crate::process::{capture, niced};
 use crate::stamp::{Inputs, Stamp};
 use anyhow::{Context, Result, bail};
-use std::fs;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -47,6 +48,9 @@ pub fn ensure(kernel: &Kernel, build: &Build) -> Result<PathBuf> {
     }
     let home = directory(&format!("{}-{}", build.folder, kernel.release));
     let module = home.join(MODULE);
+    // Two labs that want it may start at once.
+    let lock = File::create(directory(&format!("{}-{}.lock", build.folder, kernel.release)))?;
+    flock(&lock, FlockOperation::LockExclusive).context("cannot lock the module's folder")?;
     let stamp = Stamp::at(home.join("stamp"));
     let mut inputs = Inputs::default();
     inputs.words(&[&kernel.release]);

@@ -263,7 +263,9 @@ pub fn hand_down(controller: &str, name: &str) -> Result<PathBuf, PhaseError> {
     let root = Path::new(ROOT);
     let own = below(root, name);
     // libcontainer hands down all that the host does: seldom is there something to do, and each write holds up every other group.
-    if lists(&own, controller) {
+    // Others do it at the same time: cgroup.controllers has the name before the files are there (`cgroup_subtree_control_write()`), so they are
+    // what counts, and a write waits until they are.
+    if own.join(format!("{controller}.max")).exists() {
         return Ok(own);
     }
     for parent in [root, own.parent().unwrap_or(root)] {

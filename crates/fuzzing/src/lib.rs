@@ -32,6 +32,14 @@ const MEMORY_PER_BYTE: usize = 1024;
 /// Memory is measured for the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// The folder of a target's samples in the crate that calls it.
+#[macro_export]
+macro_rules! samples {
+    ($target:expr) => {
+        format!("{}/fuzz/{}", env!("CARGO_MANIFEST_DIR"), $target)
+    };
+}
+
 /// Gives every sample of `folder`, and edited ones, to `parse`.
 ///
 /// # Panics

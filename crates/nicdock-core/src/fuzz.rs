@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use nicdock_audit::Verdict;
 use nicdock_audit::report::Report;
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,13 +14,9 @@ use crate::phases::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::request::{AddressWithPrefix, Memlock, Selector, User, Volume};
 
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
-
 /// A value that is printed can be read again, and is the same.
 fn check_printed<T: FromStr + Display + PartialEq + std::fmt::Debug>(target: &str, holds: impl Fn(&T)) {
-    check(&folder(target), |bytes| {
+    check(&samples!(target), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         if let Ok(value) = text.parse::<T>() {
             let printed = value.to_string();
@@ -56,7 +52,7 @@ fn link_layer_addresses() {
 
 #[test]
 fn sizes() {
-    check(&folder("memlock"), |bytes| {
+    check(&samples!("memlock"), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         if let Ok(Memlock::Bytes(bytes)) = text.parse() {
             assert_eq!(bytes.to_string().parse(), Ok(Memlock::Bytes(bytes)));
@@ -66,7 +62,7 @@ fn sizes() {
 
 #[test]
 fn users() {
-    check(&folder("user"), |bytes| {
+    check(&samples!("user"), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         if let Ok(user) = text.parse::<User>() {
             assert_eq!(format!("{}:{}", user.uid, user.gid).parse(), Ok(user));
@@ -76,7 +72,7 @@ fn users() {
 
 #[test]
 fn volumes() {
-    check(&folder("volume"), |bytes| {
+    check(&samples!("volume"), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let Ok(volume) = text.parse::<Volume>() else { return };
         let access = if volume.read_only { "ro" } else { "rw" };
@@ -91,7 +87,7 @@ fn volumes() {
 
 /// What can be read is written, read and written the same.
 fn check_json<T: Serialize + DeserializeOwned>(target: &str) {
-    check(&folder(target), |bytes| {
+    check(&samples!(target), |bytes| {
         let Ok(value) = serde_json::from_slice::<T>(bytes) else { return };
         let written = serde_json::to_vec(&value).expect("writable");
         let again: T = serde_json::from_slice(&written).expect("what was written can be read");
@@ -111,7 +107,7 @@ fn leases() {
 
 #[test]
 fn cgroups_of_a_process() {
-    check(&folder("cgroup"), |bytes| {
+    check(&samples!("cgroup"), |bytes| {
         let text = String::from_utf8_lossy(bytes);
         for hybrid in [false, true] {
             drop(Cgroup::parse(&text, hybrid));
@@ -122,7 +118,7 @@ fn cgroups_of_a_process() {
 /// What comes out of a hostile container.
 #[test]
 fn reports() {
-    check(&folder("report"), |bytes| {
+    check(&samples!("report"), |bytes| {
         let Ok(report) = Report::received(bytes, &[]) else { return };
         let open = report.probes.iter().filter(|probe| probe.result == Verdict::Open).count();
         assert_eq!(report.summary.open, open);

@@ -7,16 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 use nicdock_host::capture::{Capture, CaptureError};
 use nicdock_host::constructed::hosts;
 use nicdock_host::inventory;
 use nicdock_host::model::Host;
 use nicdock_host::source::Entry;
-
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
 
 fn machine(sample: &str) -> BTreeMap<String, Entry> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures").join(format!("{sample}.tar.gz"));
@@ -35,7 +31,7 @@ fn read(entries: BTreeMap<String, Entry>) -> Option<Host> {
 /// Bytes in place of `file` of the machines of two captures.
 fn check_file(target: &str, file: &str) {
     let machines = [machine("cisco-usnic"), machine("infiniband-8"), machine("lab-6.1")];
-    check(&folder(target), |bytes| {
+    check(&samples!(target), |bytes| {
         for machine in &machines {
             let mut entries = machine.clone();
             entries.insert(file.to_owned(), Entry::File(bytes.to_vec()));
@@ -98,7 +94,7 @@ fn limits() {
 #[test]
 fn sysfs_values() {
     let machines = [machine("cisco-usnic"), machine("infiniband-8")];
-    check(&folder("sysfs"), |bytes| {
+    check(&samples!("sysfs"), |bytes| {
         let choice =
             bytes.iter().fold(bytes.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
         for machine in &machines {
@@ -162,7 +158,7 @@ fn round_trip(scratch: &Scratch, bytes: &[u8]) {
 #[test]
 fn archives() {
     let scratch = Scratch::new();
-    check(&folder("archive"), |bytes| round_trip(&scratch, bytes));
+    check(&samples!("archive"), |bytes| round_trip(&scratch, bytes));
 }
 
 /// A tar whose headers are sound, with one member that holds (or is called, or leads to) what was made up.
@@ -182,7 +178,7 @@ fn archive_with(members: &[(&str, &[u8])]) -> Vec<u8> {
 #[test]
 fn open_nodes_of_a_capture() {
     let scratch = Scratch::new();
-    check(&folder("open-nodes"), |bytes| {
+    check(&samples!("open-nodes"), |bytes| {
         round_trip(&scratch, &archive_with(&[("nicdock-capture", b"1\n"), ("open-nodes", bytes)]));
     });
 }
@@ -190,7 +186,7 @@ fn open_nodes_of_a_capture() {
 #[test]
 fn errors_of_a_capture() {
     let scratch = Scratch::new();
-    check(&folder("errors"), |bytes| {
+    check(&samples!("errors"), |bytes| {
         round_trip(&scratch, &archive_with(&[("nicdock-capture", b"1\n"), ("errors", bytes)]));
     });
 }
@@ -198,7 +194,7 @@ fn errors_of_a_capture() {
 #[test]
 fn names_and_links_of_a_capture() {
     let scratch = Scratch::new();
-    check(&folder("names"), |bytes| {
+    check(&samples!("names"), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let mut tar = tar::Builder::new(archive_with(&[("nicdock-capture", b"1\n")]));
         let written: Vec<u8> = {

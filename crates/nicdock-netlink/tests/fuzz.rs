@@ -1,38 +1,34 @@
 //! Whatever an RDMA core answers, it is read in time and memory that its length bounds.
 
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 use nicdock_netlink::rdma::{parse_chardev, parse_devices, parse_netns_mode, parse_ports};
 use nicdock_netlink::rtnl::message;
 use nicdock_netlink::wire::{Attributes, Messages, encode, push_attribute};
 
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
-
 #[test]
 fn devices() {
-    check(&folder("devices"), |bytes| drop(parse_devices(bytes)));
+    check(&samples!("devices"), |bytes| drop(parse_devices(bytes)));
 }
 
 #[test]
 fn ports() {
-    check(&folder("ports"), |bytes| drop(parse_ports(bytes)));
+    check(&samples!("ports"), |bytes| drop(parse_ports(bytes)));
 }
 
 #[test]
 fn chardev() {
-    check(&folder("chardev"), |bytes| drop(parse_chardev(bytes)));
+    check(&samples!("chardev"), |bytes| drop(parse_chardev(bytes)));
 }
 
 #[test]
 fn system() {
-    check(&folder("system"), |bytes| drop(parse_netns_mode(bytes)));
+    check(&samples!("system"), |bytes| drop(parse_netns_mode(bytes)));
 }
 
 /// What is read of a list is written as it was, so that a capture holds what the kernel said.
 #[test]
 fn messages_and_attributes_are_written_as_they_were_read() {
-    check(&folder("devices"), |bytes| {
+    check(&samples!("devices"), |bytes| {
         for message in Messages::new(bytes).map_while(Result::ok) {
             let again = encode(message.kind, message.flags, message.sequence, message.payload());
             let read = Messages::new(&again).next().expect("a message").expect("a sound one");
@@ -53,7 +49,7 @@ fn messages_and_attributes_are_written_as_they_were_read() {
 /// Answers of rtnetlink, and messages that a lease kept.
 #[test]
 fn rtnetlink_messages() {
-    check(&folder("rtnl"), |bytes| {
+    check(&samples!("rtnl"), |bytes| {
         for one in Messages::new(bytes).filter_map(Result::ok) {
             let _ = (message::link(one.payload()), message::address(one.payload()));
         }

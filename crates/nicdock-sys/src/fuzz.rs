@@ -1,17 +1,13 @@
-//! What the kernel answers.
+//! Fuzzes the parsers of the kernel's answers.
 
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 
 use crate::events;
 use crate::uverbs::abi::{ANSWER_LEN, Answer};
 
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
-
 #[test]
 fn uevents() {
-    check(&folder("uevent"), |bytes| {
+    check(&samples!("uevent"), |bytes| {
         if let Some(path) = events::removed(bytes) {
             assert!(!path.contains('\0') && path.len() < bytes.len());
         }
@@ -26,7 +22,7 @@ fn link_events() {
 
 #[test]
 fn uverbs_answers() {
-    check(&folder("uverbs"), |bytes| {
+    check(&samples!("uverbs"), |bytes| {
         let mut answer = Box::new([0; ANSWER_LEN]);
         for (to, from) in answer.iter_mut().zip(bytes) {
             *to = *from;

@@ -1,12 +1,8 @@
-//! Domains of libvirt's.
+//! Fuzzes the parser of domains.
 
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 
 use crate::{Said, Wish, said, with};
-
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
 
 /// Domains of libvirt: what can be given a NIC says so afterwards, and giving it again changes nothing.
 #[test]
@@ -14,7 +10,7 @@ fn domains() {
     let element = "<n:nics xmlns:n='https://nicdock.dev/libvirt/1'><n:nic select='rxe1'/></n:nics>";
     let document = roxmltree::Document::parse(element).expect("well-formed");
     let wish = Wish::read(document.root_element()).expect("complete");
-    check(&folder("domain"), |bytes| {
+    check(&samples!("domain"), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let _ = said(text);
         let Ok(given) = with(text, &wish) else { return };

@@ -2,16 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use nicdock_fuzzing::check;
+use nicdock_fuzzing::{check, samples};
 
 use super::bundle::{Bind, Names};
 use nicdock_core::request::Profile;
 use nicdock_core::request::{Limits, Memlock, NicRequest, RdmaLimits, Request, Root, User};
 use nicdock_sys::mountinfo;
-
-fn folder(target: &str) -> String {
-    format!("{}/fuzz/{target}", env!("CARGO_MANIFEST_DIR"))
-}
 
 pub fn request() -> Request {
     Request {
@@ -42,7 +38,7 @@ pub fn request() -> Request {
 /// Whatever is in a bundle, it asks for no more than a command line could, and to write nowhere outside of it.
 #[test]
 fn bundles() {
-    check(&folder("bundle"), |bytes| {
+    check(&samples!("bundle"), |bytes| {
         let mut request = request();
         let names = Names { given: "/bundle".into(), real: "/no/such/bundle".into() };
         let Ok(wanted) = names.take_over(bytes, &mut request) else { return };
@@ -80,7 +76,7 @@ fn bundles() {
 
 #[test]
 fn mounts() {
-    check(&folder("mountinfo"), |bytes| {
+    check(&samples!("mountinfo"), |bytes| {
         let lines = bytes.split(|byte| *byte == b'\n').count();
         assert!(mountinfo::parse(bytes).count() <= lines);
     });
@@ -89,7 +85,7 @@ fn mounts() {
 /// As the kernel writes it.
 #[test]
 fn a_mount_point_is_read_as_the_kernel_escaped_it() {
-    check(&folder("path"), |bytes| {
+    check(&samples!("path"), |bytes| {
         let mut line = b"36 35 98:0 / ".to_vec();
         for byte in bytes {
             match byte {

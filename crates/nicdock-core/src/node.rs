@@ -21,7 +21,7 @@ use crate::lease::{Lease, LeaseError, Ledger, State};
 use crate::lifecycle::{self, LaunchError, Recovered};
 use crate::phases::filters;
 use crate::plan::{self, Grant};
-use crate::request::{Netlink, NicRequest};
+use crate::request::NicRequest;
 use crate::say::notice;
 
 /// This machine.
@@ -136,28 +136,17 @@ fn offer(snapshot: &HostSnapshot, wanted: &[NicRequest], name: &str) -> Result<O
 ///
 /// With `keep_privileges` only what is never the container's own affair counts.
 pub fn check_as_told(target: &Target, terms: &Terms, remedy: &str) -> Result<(), NodeError> {
-    if terms.keeps_privileges() {
-        return closed(target, &open_sockets(target, &terms.netlink)?, remedy);
+    let mut open: Vec<String> = Vec::new();
+    if !terms.keeps_privileges() {
+        open.extend(attach::openings(target, true).into_iter().map(|weakness| weakness.what));
+        open.extend(attach::memlock(target, terms.memlock));
     }
-    let mut open: Vec<String> =
-        attach::openings(target, true).into_iter().map(|weakness| weakness.what).collect();
-    open.extend(attach::memlock(target, terms.memlock));
-    open.extend(open_sockets(target, &terms.netlink)?);
-    closed(target, &open, remedy)
-}
-
-fn open_sockets(target: &Target, netlink: &[Netlink]) -> Result<Vec<String>, NodeError> {
     let pid = target.process.pid;
-    let way = filters::lets_through(pid, netlink).map_err(|error| {
-        NodeError::refused(
-            Kind::of_io(&error),
-            format!("reading the seccomp filters of process {pid}: {error}"),
-        )
+    let way = filters::lets_through(pid, &terms.netlink).map_err(|error| {
+        let why = format!("reading the seccomp filters of process {pid}: {error}");
+        NodeError::refused(Kind::of_io(&error), why)
     })?;
-    Ok(way.map(|way| format!("its seccomp profile lets {way}")).into_iter().collect())
-}
-
-fn closed(target: &Target, open: &[String], remedy: &str) -> Result<(), NodeError> {
+    open.extend(way.map(|way| format!("its seccomp profile lets {way}")));
     if open.is_empty() {
         return Ok(());
     }

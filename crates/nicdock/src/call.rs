@@ -14,7 +14,7 @@ use nicdock_core::lifecycle;
 use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, check_as_told};
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, need_root};
 use crate::listing;
 use request::{Call, Give, Moment};
 
@@ -59,10 +59,7 @@ pub fn call(input: impl Read) -> Result<Value, Failure> {
 }
 
 fn root() -> Result<(), Failure> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::NoRight, "this method needs root, as nicdock attach does"))
+    need_root("this method needs root, as nicdock attach does")
 }
 
 fn give(node: &Node, give: &Give) -> Result<Given, NodeError> {

@@ -56,6 +56,11 @@ impl fmt::Display for Failure {
     }
 }
 
+/// An error unless root calls; `why` root has to.
+pub fn need_root(why: impl Into<String>) -> Result<(), Failure> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Failure::new(Kind::NoRight, why)) }
+}
+
 /// Of NICs that did not come back: one that is not restored weighs more than one that somebody has or uses.
 pub fn kind_of_returns(failed: &[LaunchError]) -> Kind {
     let mut kinds = failed.iter().map(LaunchError::kind_of_return);
@@ -93,45 +98,22 @@ impl From<&str> for Failure {
     }
 }
 
-impl OfKind for PlanError {
-    fn of_kind(&self) -> Kind {
-        self.kind()
-    }
+/// Errors that know what they are about, too.
+macro_rules! about {
+    ($($error:ty),*) => {
+        $(impl OfKind for $error {
+            fn of_kind(&self) -> Kind {
+                self.kind()
+            }
 
-    fn about(&self) -> (Option<&str>, Option<&str>) {
-        self.about()
-    }
+            fn about(&self) -> (Option<&str>, Option<&str>) {
+                self.about()
+            }
+        })*
+    };
 }
 
-impl OfKind for LeaseError {
-    fn of_kind(&self) -> Kind {
-        self.kind()
-    }
-
-    fn about(&self) -> (Option<&str>, Option<&str>) {
-        self.about()
-    }
-}
-
-impl OfKind for LaunchError {
-    fn of_kind(&self) -> Kind {
-        self.kind()
-    }
-
-    fn about(&self) -> (Option<&str>, Option<&str>) {
-        self.about()
-    }
-}
-
-impl OfKind for NodeError {
-    fn of_kind(&self) -> Kind {
-        self.kind()
-    }
-
-    fn about(&self) -> (Option<&str>, Option<&str>) {
-        self.about()
-    }
-}
+about!(PlanError, LeaseError, LaunchError, NodeError);
 
 macro_rules! of_kind {
     ($($error:ty: $kind:expr),* $(,)?) => {

@@ -1,4 +1,4 @@
-//! What a domain was given of NICs by hand: the elements by which libvirt itself would move them.
+//! Finds the NICs that a domain was given by hand: the elements by which libvirt itself would move them.
 
 use roxmltree::Node;
 

@@ -1,4 +1,4 @@
-//! What libvirt calls (docs/hooks.rst): `NAME prepare|start|started|stopped|release|reconnect …`, with the domain on standard input.
+//! The hook that libvirt calls (docs/hooks.rst): `NAME prepare|start|started|stopped|release|reconnect …`, with the domain on standard input.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What LXC calls: before it makes a container, before the container's program, and when it has stopped (lxc.container.conf(5), `lxc.hook.*`).
+//! The hooks that LXC calls: before it makes a container, before the container's program, and when it has stopped (lxc.container.conf(5), `lxc.hook.*`).
 
 use std::time::Duration;
 

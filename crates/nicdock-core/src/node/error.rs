@@ -1,4 +1,4 @@
-//! Why a container has no NIC.
+//! The errors of a node: why a container has no NIC.
 
 use nicdock_host::inventory::InventoryError;
 

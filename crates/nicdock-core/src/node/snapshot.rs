@@ -1,4 +1,4 @@
-//! What is known of a host before anything is decided.
+//! A host with its leases at one moment, before anything is decided.
 
 use std::collections::BTreeMap;
 

@@ -91,8 +91,10 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
         journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
         let (now, what_is_left) = restore(&mut host, given, &link)?;
         left.extend(what_is_left);
-        let links = host.links().doing(|| "listing the host's interfaces".into())?;
-        left.notes.extend(ipoib::children_to_tell(&links, &link));
+        if given.host.is_ipoib() {
+            let links = host.links().doing(|| "listing the host's interfaces".into())?;
+            left.notes.extend(ipoib::children_to_tell(&links, &link));
+        }
         names.insert(name.clone(), now);
     }
     if !anew {

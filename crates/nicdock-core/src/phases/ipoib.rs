@@ -63,8 +63,8 @@ pub fn find_anew(
 
 /// Whether an interface of the host is the planned netdev's port's: of a NIC with two ports each has one.
 pub fn is_port(name: &str, given: &NetdevGrant) -> bool {
-    let port = fs::read_to_string(format!("/sys/class/net/{name}/dev_port"));
-    !given.host.is_ipoib() || port.is_ok_and(|port| port.trim() == given.host.dev_port.to_string())
+    let port = || fs::read_to_string(format!("/sys/class/net/{name}/dev_port"));
+    !given.host.is_ipoib() || port().is_ok_and(|port| port.trim() == given.host.dev_port.to_string())
 }
 
 /// The one among `links` that is the planned netdev although a program gave it another GUID.

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Makes the answers.
 
 use nicdock_core::lifecycle::Recovered;
 use nicdock_core::node::{Given, Offer};

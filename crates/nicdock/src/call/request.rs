@@ -1,4 +1,4 @@
-//! What can be asked.
+//! Parses and checks a request.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -312,8 +312,7 @@ mod tests {
 
     #[test]
     fn requests() {
-        let samples = format!("{}/fuzz/call", env!("CARGO_MANIFEST_DIR"));
-        nicdock_fuzzing::check(&samples, |bytes| {
+        nicdock_fuzzing::check(&nicdock_fuzzing::samples!("call"), |bytes| {
             let _ = Call::parse(bytes);
         });
     }

@@ -3,9 +3,8 @@
 use super::choices;
 use super::nics::NicOptions;
 use super::terms::NetlinkOptions;
-use crate::failure::Failure;
+use crate::failure::{Failure, need_root};
 use nicdock_core::attach::{Target, Terms};
-use nicdock_core::kind::Kind;
 use nicdock_core::lease::{ATTACH, Lease};
 use nicdock_core::node::{Given, Node};
 use nicdock_core::request::Profile;
@@ -39,10 +38,7 @@ pub struct Options {
 }
 
 pub fn attach(options: &Options) -> Result<u8, Failure> {
-    if !rustix::process::geteuid().is_root() {
-        let why = "attach needs root: moving a NIC and entering a container are the administrator's to do";
-        return Err(Failure::new(Kind::NoRight, why));
-    }
+    need_root("attach needs root: moving a NIC and entering a container are the administrator's to do")?;
     let who = |leases: &[Lease]| match (options.pid, &options.container) {
         (Some(pid), _) => Target::of_process(pid, options.name.as_deref(), leases),
         (None, name) => Target::of_name(name.as_deref().unwrap_or_default(), leases),

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::reconcile;
-use crate::failure::Failure;
-use nicdock_core::kind::Kind;
+use crate::failure::{Failure, need_root};
 use nicdock_core::lease::Ledger;
-use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::lifecycle;
 use nicdock_core::node::Node;
-use nicdock_core::say::{answer, notice};
 
 #[derive(clap::Args)]
 #[command(
@@ -27,14 +25,9 @@ pub struct Options {
 }
 
 pub fn detach(options: &Options) -> Result<u8, Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(Kind::NoRight, "detach needs root, as attach does"));
-    }
+    need_root("detach needs root, as attach does")?;
     let ledger = Ledger::of_machine();
     Node::of_machine().recover()?;
     let wait = Duration::from_secs(options.wait.unwrap_or(0).into());
-    let Recovered { done, failed } = lifecycle::detach(&ledger, &options.what, wait, options.force)?;
-    done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
-    failed.iter().for_each(notice);
-    Ok(reconcile::status(&failed))
+    reconcile::tell(&lifecycle::detach(&ledger, &options.what, wait, options.force)?)
 }

@@ -1,8 +1,7 @@
 //! `nicdock return`: a NIC is taken back from whoever has it.
 
 use super::reconcile::tell;
-use crate::failure::Failure;
-use nicdock_core::kind::Kind;
+use crate::failure::{Failure, need_root};
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle;
 
@@ -21,8 +20,6 @@ pub struct Options {
 
 pub fn give_back(options: &Options) -> Result<u8, Failure> {
     // Else it would wait for the end of processes that it may not end.
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(Kind::NoRight, "return needs root, as run does"));
-    }
+    need_root("return needs root, as run does")?;
     tell(&lifecycle::take_back(&Ledger::of_machine(), &options.what, options.force)?)
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::attach::warn;
 use super::host;
 use super::nics::NicOptions;
+use super::reconcile::tell;
 use super::terms::{NetlinkOptions, TermOptions};
-use crate::failure::Failure;
+use crate::failure::{Failure, need_root};
 use nicdock_core::attach::{Target, Terms};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
@@ -219,10 +220,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             root("detach")?;
             let (pid, name) = first_process(&virsh, domain)?;
             let wait = std::time::Duration::from_secs(*wait);
-            let done = lifecycle::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?;
-            say(&done.done)?;
-            done.failed.iter().for_each(notice);
-            return Ok(super::reconcile::status(&done.failed));
+            return tell(&lifecycle::detach_from(&Ledger::of_machine(), &name, pid, wait, *force)?);
         }
         Command::Audit { domain, json, max_pause } => {
             let (pid, _) = first_process(&virsh, domain)?;
@@ -256,10 +254,7 @@ fn called(name: &str, operation: &str) -> Result<u8, Failure> {
 }
 
 fn root(what: &str) -> Result<(), Failure> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::NoRight, format!("libvirt {what} needs root")))
+    need_root(format!("libvirt {what} needs root"))
 }
 
 fn say(lines: &[String]) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, kind_of_returns};
 use nicdock_core::lease::Ledger;
-use nicdock_core::lifecycle::{self, LaunchError, Recovered};
+use nicdock_core::lifecycle::{self, Recovered};
 use nicdock_core::phases::stale;
 use nicdock_core::say::{answer, notice};
 
@@ -37,10 +37,6 @@ pub fn reconcile(options: &Options) -> Result<u8, Failure> {
 pub fn tell(recovered: &Recovered) -> Result<u8, Failure> {
     recovered.done.iter().try_for_each(|line| answer(&format!("{line}\n")))?;
     recovered.failed.iter().for_each(notice);
-    Ok(status(&recovered.failed))
-}
-
-/// Of NICs that did not come back.
-pub fn status(failed: &[LaunchError]) -> u8 {
-    if failed.is_empty() { 0 } else { kind_of_returns(failed).exit_status() }
+    let failed = &recovered.failed;
+    Ok(if failed.is_empty() { 0 } else { kind_of_returns(failed).exit_status() })
 }

@@ -22,7 +22,7 @@ const SCENES: [(&str, &[&str], &str); 2] = [
 
 pub fn run() -> Result<ExitCode> {
     crate::setup::run()?;
-    eprintln!("demo: building nicdock");
+    eprintln!("demo: building nicdock, optimised: this takes some minutes the first time");
     cargo::build_nicdock(Profile::Release)?;
     let mut failed = Vec::new();
     for (what, options, script) in SCENES {

@@ -3,5 +3,7 @@
 
 mod archive;
 mod mirror;
+mod root;
 
 pub use archive::{Archive, Lists};
+pub use root::Root;

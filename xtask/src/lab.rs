@@ -96,6 +96,10 @@ pub struct Options {
     /// Take nicdock as it was last built
     #[arg(long)]
     no_build: bool,
+    /// Count instructions instead of time (QEMU's -icount): each takes two nanoseconds, whatever else this machine does. Emulates, with one
+    /// processor
+    #[arg(long, conflicts_with_all = ["cpus", "accel"])]
+    icount: bool,
     /// Do not try which accelerator works
     #[arg(long, value_enum)]
     accel: Option<Accelerator>,
@@ -127,7 +131,11 @@ fn try_run(options: &Options) -> Result<u8> {
     }
     crate::setup::install_missing()?;
     let kernel = kernels::obtain(options.kernel)?;
-    let accelerator = options.accel.map_or_else(|| Accelerator::find(&kernel), Ok)?;
+    let accelerator = match options.accel {
+        _ if options.icount => Accelerator::CountingTcg,
+        Some(accelerator) => accelerator,
+        None => Accelerator::find(&kernel)?,
+    };
     // Debian 12's QEMU translates a page that another processor is writing to and keeps what it read: a kernel that patches
     // itself, as it does for the BPF program of every container, then dies of an int3 that is not there any more.
     let own_qemu = options.own_qemu || options.vic > 0 || options.cpus > 1;

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup`, `lab`, `test`, `demo`, `bench`.
+//! The project's own commands: `cargo xtask setup`, `lab`, `test`, `demo`, `bench`, `package`.
 
 mod bench;
 mod cargo;
@@ -8,6 +8,8 @@ mod demo;
 mod guest;
 mod kernels;
 mod lab;
+mod licences;
+mod package;
 mod process;
 mod setup;
 mod stamp;
@@ -33,6 +35,8 @@ enum Cli {
     Demo,
     /// Measure nicdock, on this machine and in the lab
     Bench,
+    /// Make a Debian package and a tarball
+    Package(package::Options),
     /// Time commands, run in turns
     #[command(hide = true)]
     Compare(compare::Options),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Cli::Test(options) => test::run(&options),
         Cli::Demo => demo::run(),
         Cli::Bench => bench::run(),
+        Cli::Package(options) => package::run(&options),
         Cli::Compare(options) => compare::run(&options).map(|()| ExitCode::SUCCESS),
         Cli::Guest { job } => guest::run(&job).map(|()| ExitCode::SUCCESS),
     };

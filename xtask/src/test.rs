@@ -4,16 +4,17 @@ mod attacks;
 mod doors;
 mod failures;
 mod labs;
-mod licences;
 mod links;
 mod order;
+pub mod package;
 mod report;
 mod room;
-mod slowest;
 mod tally;
+mod times;
 
 use crate::cargo::{self, Profile};
 use crate::kernels::{self, Line};
+use crate::licences;
 use crate::vic;
 use anyhow::{Result, bail};
 use labs::{LABS, Lab};
@@ -33,6 +34,9 @@ pub struct Options {
     /// Only the labs with this in their names, and nothing else (can be repeated)
     #[arg(long, value_name = "NAME")]
     lab: Vec<String>,
+    /// Only the package: packed, checked, and installed in fresh Debian roots
+    #[arg(long, conflicts_with_all = ["lab", "kernel"])]
+    package: bool,
     /// Show the labs' names and run none
     #[arg(long)]
     list: bool,
@@ -60,12 +64,20 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         bail!("no lab has such a name; `cargo xtask test --list` shows them");
     }
     crate::setup::run()?;
+    if options.package {
+        let mut report = Report::new();
+        let is_built = report.step("build", || cargo::build_nicdock(Profile::Dev));
+        let making_roots = thread::spawn(make_roots);
+        package_steps(&mut report, is_built, making_roots);
+        return Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let all = options.lab.is_empty();
     // The network's work goes on beside the compiler's, and so does QEMU's compiler, which is nice.
     let fetching = {
         let lines: Vec<Line> = labs.iter().map(|lab| lab.line).collect();
         thread::spawn(move || lines.into_iter().try_for_each(|line| kernels::obtain(line).map(drop)))
     };
+    let making_roots = all.then(|| thread::spawn(make_roots));
     let building_vic = thread::spawn(|| vic::build().map(drop));
 
     let mut report = Report::new();
@@ -82,6 +94,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let has_static = report.step("build static programs", || cargo::build_static_programs(Profile::Dev));
     let suite = suite.filter(|_| has_static);
+    if let Some(making_roots) = making_roots {
+        package_steps(&mut report, has_static, making_roots);
+    } else if has_static {
+        // Some of the lab's tests install it.
+        report.step("package", || package::pack().map(drop));
+    }
     report.step("fetch kernels", || fetching.join().expect("fetching does not panic"));
     // All labs use it, not only those with VICs: it emulates faster than Debian's.
     let qemu =
@@ -96,6 +114,34 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn make_roots() -> Result<()> {
+    package::ROOTS.into_iter().try_for_each(|root| root.obtain().map(drop))
+}
+
+/// Packs, and installs in fresh roots.
+fn package_steps(report: &mut Report, is_built: bool, making_roots: thread::JoinHandle<Result<()>>) {
+    if !is_built {
+        report.skip("package", "the static programs do not build");
+        return;
+    }
+    let mut packed = None;
+    report.step("package", || {
+        packed = Some(package::pack()?);
+        Ok(())
+    });
+    let has_roots =
+        report.step("fresh Debian roots", || making_roots.join().expect("making roots does not panic"));
+    for root in package::ROOTS {
+        let name = format!("package in {}", root.suite);
+        match &packed {
+            Some(packed) if has_roots => {
+                report.step(&name, || package::in_root(root, packed).map(drop));
+            }
+            _ => report.skip(&name, "there is no package, or no root"),
+        }
+    }
+}
+
 fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, options: &Options) -> Result<()> {
     let mut commands = Vec::new();
     for lab in labs {
@@ -107,10 +153,11 @@ fn run_labs(report: &mut Report, labs: &[Lab], suite: Option<&Path>, options: &O
     }
     report.run_side_by_side(commands, options.at_once.unwrap_or_else(room::for_labs).max(1));
     if labs.len() == LABS.len() {
-        let ran = report.ran();
+        let page = std::fs::read_to_string(crate::workspace::root().join(attacks::PAGE))?;
+        let (ran, seconds) = (report.ran(), report.seconds_of(&attacks::tests(&page)));
         report.step("attacks have tests", || {
-            let page = std::fs::read_to_string(crate::workspace::root().join(attacks::PAGE))?;
-            println!("{} rows, each with a test that ran", attacks::check(&page, &ran)?);
+            let rows = attacks::check(&page, &ran)?;
+            println!("{rows} rows, each with a test that ran; in all labs these tests took {seconds:.0} s");
             Ok(())
         });
     } else {

@@ -16,6 +16,7 @@ mod proc;
 mod process;
 mod rdma_cm;
 mod rdma_netlink;
+mod refused;
 mod route;
 mod scene;
 mod socket;
@@ -43,10 +44,11 @@ pub fn all(context: &Context) -> Vec<Probe> {
         device::probes(context),
         rdma_cm::probes(context),
         syscall::probes(),
+        refused::probes(context),
         capability::probes(),
         mount::probes(),
         mounted::probes(),
-        filesystem::probes(),
+        filesystem::probes(context),
         escape::probes(),
         process::probes(),
         cgroup::probes(),

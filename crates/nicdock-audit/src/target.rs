@@ -29,6 +29,12 @@ pub struct Target {
     /// What was chosen to be open.
     #[serde(default)]
     pub weaknesses: Vec<Weakness>,
+    /// The kernel's file systems without a device (proc_filesystems(5)), as the host sees them; `None` where nobody told.
+    #[serde(default)]
+    pub filesystems: Option<Vec<String>>,
+    /// The system calls that the kernel has and that the container's profile refuses; none where that is not nicdock's.
+    #[serde(default)]
+    pub refused_calls: Vec<SystemCall>,
     /// Where nicdock keeps its state on the host; `None` where nobody told.
     #[serde(default)]
     pub state: Option<Folder>,
@@ -69,6 +75,13 @@ impl Folder {
         let below = root.strip_prefix(&self.root);
         device == self.device && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// A system call of the native entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCall {
+    pub name: String,
+    pub number: u32,
 }
 
 /// A character device.

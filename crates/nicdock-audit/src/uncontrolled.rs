@@ -7,6 +7,8 @@ const INITIAL_ONLY: &str =
 const NOT_HERE: &str = "no NIC or kernel of the lab's has it";
 const MEASURE: &str = "says whether the walk came to its end, not what it found";
 const WAY_OUT: &str = "a mistake of an engine's that no control makes";
+const ANEW: &str = "each mount is new and empty, or its maker's own: open only if it shows a NIC";
+const KERNELS_OWN: &str = "the kernel mounts it for itself only (SB_NOUSER): EINVAL for everybody";
 const NO_RECORD: &str = "the lab's machine keeps no such record";
 
 /// The beginning and the end of an id, and the reason.
@@ -93,6 +95,14 @@ pub const UNCONTROLLED: &[(&str, &str, &str)] = &[
     ("mount.", ".userns", LOCKED),
     ("mount.", ".cgroup.mounts", "a copy of the cgroup file system names no NIC"),
     ("filesystem.", ".userns", INITIAL_ONLY),
+    ("filesystem.tmpfs.", ".mounts", ANEW),
+    ("filesystem.ramfs.", ".mounts", ANEW),
+    ("filesystem.hugetlbfs.", ".mounts", ANEW),
+    ("filesystem.mqueue.", ".mounts", ANEW),
+    ("filesystem.devpts.", ".mounts", ANEW),
+    ("filesystem.bdev.", ".mounts", KERNELS_OWN),
+    ("filesystem.sockfs.", ".mounts", KERNELS_OWN),
+    ("filesystem.pipefs.", ".mounts", KERNELS_OWN),
     ("escape.", "", WAY_OUT),
     ("mounted.cgroup", "cgroup", "mounting a hierarchy of version 1 anew could make one"),
     ("mounted.efivarfs", "", NOT_HERE),

@@ -57,6 +57,8 @@ const EXPLAINED: &[(&str, &[&str])] = &[
         ],
     ),
     ("view.off", &["sys."]),
+    ("engine.paths", &["proc.self.mountinfo.engine"]),
+    ("engine.cgroups", &["proc.self.cgroup.host"]),
     ("netlink.generic", &["netlink.generic", "generic."]),
     (
         "netlink.rdma",

@@ -1,6 +1,7 @@
 //! Finding foreign words in names, links and contents.
 
 use aho_corasick::AhoCorasick;
+use nicdock_netlink::name;
 use serde::{Deserialize, Serialize};
 
 use crate::target::Target;
@@ -42,7 +43,7 @@ impl Words {
         words.retain(|(_, word)| word.len() > 2 && !own.contains(word));
         words.sort();
         words.dedup();
-        let patterns = words.iter().map(|(_, word)| word);
+        let patterns = words.iter().map(|(_, word)| name::bytes(word));
         let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).ok();
         Self { words, finder }
     }

@@ -3,7 +3,9 @@
 mod apply;
 mod openings;
 mod target;
+mod terms;
 mod whole;
 
-pub use apply::{Attached, Terms, attach, memlock, openings};
+pub use apply::{Attached, attach, memlock, openings};
 pub use target::{Target, TargetError};
+pub use terms::{Created, NETLINK_RDMA, Terms};

@@ -6,6 +6,7 @@ mod filters;
 mod frozen;
 mod keeper;
 mod limits;
+mod offered;
 mod own;
 mod place;
 mod scope;

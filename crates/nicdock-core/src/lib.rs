@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod audit;
+pub mod changeable;
 pub mod doing;
 #[cfg(test)]
 mod fuzz;

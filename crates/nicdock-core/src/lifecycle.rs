@@ -9,7 +9,7 @@ pub mod staged;
 mod take_back;
 mod undo;
 
-pub use end::{Recovered, end, finish, recover, recover_container};
+pub use end::{Recovered, end, end_reservation, finish, recover, recover_container, recover_leases};
 pub use error::LaunchError;
 pub use repair::{differences, reconcile};
 pub use siblings::{Siblings, turn};

@@ -2,8 +2,11 @@
 //!
 //! Three moments are the same under every engine: *check* whether a container could have its NICs, and change nothing; *give* them, all or none,
 //! before its program runs or while it runs; *release* them when it has ended. [`Node::recover`] does what nobody came to do.
+//!
+//! A scheduler chooses before there is a container: it *reserves* NICs, gives them to one container of its own after another, and ends that by *withdrawing*.
 
 mod error;
+mod reserve;
 mod snapshot;
 
 pub use error::{NodeError, kind_of_inventory};
@@ -17,7 +20,7 @@ use nicdock_audit::weakness::Weakness;
 use crate::attach::{self, Target, TargetError, Terms};
 use crate::keeper::Keeper;
 use crate::kind::Kind;
-use crate::lease::{Lease, LeaseError, Ledger, State};
+use crate::lease::{Lease, LeaseError, Ledger, Owner, State};
 use crate::lifecycle::{self, LaunchError, Recovered};
 use crate::phases::filters;
 use crate::plan::{self, Grant};
@@ -37,6 +40,15 @@ pub struct Offer {
     pub warnings: Vec<String>,
 }
 
+/// The NICs that a container is to have.
+#[derive(Clone, Copy)]
+pub enum Wanted<'a> {
+    /// Chosen now.
+    Asked(&'a [NicRequest]),
+    /// Those that this owner has reserved.
+    ReservedBy(&'a Owner),
+}
+
 /// What a container was given.
 pub struct Given {
     pub target: Target,
@@ -45,6 +57,13 @@ pub struct Given {
     pub weaknesses: Vec<Weakness>,
     /// What differs from what was asked, in sentences.
     pub warnings: Vec<String>,
+}
+
+impl Offer {
+    fn of(grants: Vec<Grant>, warnings: Vec<String>) -> Self {
+        let weaknesses = plan::of_grants(&grants);
+        Self { grants, weaknesses, warnings }
+    }
 }
 
 impl Node {
@@ -73,7 +92,7 @@ impl Node {
     pub fn give(
         &self,
         who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
-        wanted: &[NicRequest],
+        wanted: Wanted<'_>,
         terms: &Terms,
         condition: impl FnOnce(&Target) -> Result<(), NodeError>,
     ) -> Result<Given, NodeError> {
@@ -84,8 +103,12 @@ impl Node {
         let target = who(&snapshot.leases)?;
         plan::check_name(&target.name)?;
         condition(&target)?;
-        let Offer { grants, mut warnings, .. } = offer(&snapshot, wanted, &target.name)?;
-        let attached = attach::attach(&target, &grants, terms, &self.ledger, lock)?;
+        let (offer, owner) = match wanted {
+            Wanted::Asked(wanted) => (offer(&snapshot, wanted, &target.name)?, None),
+            Wanted::ReservedBy(owner) => (reserve::offer_again(&snapshot, owner, &target.name)?, Some(owner)),
+        };
+        let Offer { grants, mut warnings, .. } = offer;
+        let attached = attach::attach(&target, &grants, owner, terms, &self.ledger, lock)?;
         warnings.extend(attached.warnings);
         Ok(Given { target, grants, weaknesses: attached.weaknesses, warnings })
     }
@@ -118,18 +141,28 @@ impl Node {
     }
 }
 
-/// An error tells why it cannot be. No NIC is chosen for two requests.
+/// An error tells why it cannot be.
 fn offer(snapshot: &HostSnapshot, wanted: &[NicRequest], name: &str) -> Result<Offer, NodeError> {
-    let mut facts = snapshot.facts(wanted, name.to_owned());
     let mut warnings = snapshot.host.warnings.clone();
-    let mut grants = Vec::new();
+    let chosen = choose(snapshot, wanted, name, &mut warnings)?;
+    Ok(Offer::of(chosen.into_iter().flatten().collect(), warnings))
+}
+
+/// What each of the requests gets. No NIC is chosen for two of them.
+fn choose(
+    snapshot: &HostSnapshot,
+    wanted: &[NicRequest],
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Vec<Grant>>, NodeError> {
+    let mut facts = snapshot.facts(wanted, name.to_owned());
+    let mut chosen = Vec::new();
     for one in wanted {
-        let more = plan::taken(&snapshot.host, &facts, one, &mut warnings)?;
-        facts.held.extend(more.iter().map(|grant| (grant.nic.name.clone(), Keeper::container(name))));
-        grants.extend(more);
+        let grants = plan::taken(&snapshot.host, &facts, one, warnings)?;
+        facts.held.extend(grants.iter().map(|grant| (grant.nic.name.clone(), Keeper::container(name))));
+        chosen.push(grants);
     }
-    let weaknesses = plan::of_grants(&grants);
-    Ok(Offer { grants, weaknesses, warnings })
+    Ok(chosen)
 }
 
 /// That a container whose program has not started is as closed as its engine was told to make it. `remedy`: what to do where it is not.

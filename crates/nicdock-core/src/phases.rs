@@ -16,6 +16,7 @@ mod ipoib;
 pub mod limits;
 mod link;
 pub mod movable;
+pub mod names;
 pub mod network;
 mod pins;
 pub mod queue_pairs;

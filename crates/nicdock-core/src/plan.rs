@@ -5,6 +5,7 @@ mod explain;
 mod exposure;
 mod grant;
 mod ipoib;
+mod movable;
 mod related;
 mod select;
 mod usnic;
@@ -12,16 +13,17 @@ mod usnic;
 pub use capabilities::CapabilityError;
 pub use explain::PhaseSteps;
 use exposure::of_gids;
-pub use exposure::{of_grants, of_netlink, of_view};
+pub use exposure::{GIDS, of_grants, of_netlink, of_nodes, of_view};
 pub use grant::{Grant, NetdevGrant, RdmaGrant, SoftRdma};
 pub use ipoib::come_anew;
 pub use related::RelatedError;
-pub use select::SelectError;
+pub use select::{SelectError, check_chosen, representor};
 
 use std::collections::BTreeMap;
 
 use nicdock_audit::weakness::Weakness;
-use nicdock_host::model::Host;
+use nicdock_host::model::{Host, Nic};
+use nicdock_netlink::name;
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::Keeper;
@@ -82,16 +84,38 @@ pub struct Container {
 /// One NIC as it will be inside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ContainerNic {
-    /// `None` with `--netdev keep`.
+    /// The first netdev's name; `None` with `--netdev keep`.
     pub netdev: Option<String>,
+    /// The first RDMA device's name.
     pub rdma_device: Option<String>,
     /// Paths of the character devices. One that is made anew in the container may get another number.
     pub nodes: Vec<String>,
-    /// `ADDRESS/LENGTH`, link-local ones left out.
+    /// `ADDRESS/LENGTH` of every netdev, link-local ones left out.
     pub addresses: Vec<String>,
+    /// The first netdev's.
     pub mtu: Option<u32>,
+    /// The first netdev's.
     pub mac: Option<String>,
     pub pci: Option<String>,
+    /// The auxiliary device of a sub-function.
+    #[serde(default)]
+    pub auxiliary: Option<String>,
+    /// Every netdev, by port.
+    #[serde(default)]
+    pub netdevs: Vec<ContainerNetdev>,
+    /// Every RDMA device, by name.
+    #[serde(default)]
+    pub rdma_devices: Vec<String>,
+}
+
+/// One netdev as it will be inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContainerNetdev {
+    pub name: String,
+    /// `ADDRESS/LENGTH`, link-local ones left out.
+    pub addresses: Vec<String>,
+    pub mtu: u32,
+    pub mac: Option<String>,
 }
 
 /// What the plan must know beyond the host itself.
@@ -130,6 +154,8 @@ pub enum PlanError {
     OneNetdev { option: &'static str, count: usize },
     #[error("{nic}: its netdev {netdev} cannot be moved: {reason}; use --netdev keep")]
     CannotMove { nic: String, netdev: String, reason: String },
+    #[error(transparent)]
+    Unmovable(#[from] Box<movable::Unmovable>),
     #[error("{nic}: --netdev keep gives only an RDMA device, and this NIC has none: leave --netdev out")]
     NothingToKeep { nic: String },
     #[error(
@@ -161,7 +187,7 @@ pub enum PlanError {
     #[error("{nic}: --rdma-cm {}", if *.loaded { "needs an RDMA device that knows it (no usNIC) with its netdev inside: it resolves addresses in the container's own network namespace (cma.c)" } else { "needs the module rdma_ucm: modprobe rdma_ucm" })]
     RdmaCm { nic: String, loaded: bool },
     #[error(transparent)]
-    Related(#[from] RelatedError),
+    Related(#[from] Box<RelatedError>),
     #[error("no command: add it after --, like nicdock run … -- ibv_devices")]
     NoCommand,
     #[error(
@@ -191,6 +217,7 @@ impl PlanError {
             Self::IpoibKeep { .. }
             | Self::IpoibChild { .. }
             | Self::CannotMove { .. }
+            | Self::Unmovable(_)
             | Self::UsnicKeep { .. }
             | Self::Exclusive { .. }
             | Self::RdmaCm { .. } => Kind::Unsupported,
@@ -268,17 +295,56 @@ pub fn taken(
 ) -> Result<Vec<Grant>, PlanError> {
     check_wish(request)?;
     let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
+    granted(host, facts, request, nics, warnings)
+}
+
+/// The same of NICs that were chosen, and can be taken ([`check_chosen`]).
+pub fn granted(
+    host: &Host,
+    facts: &Facts,
+    request: &NicRequest,
+    nics: Vec<Nic>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Grant>, PlanError> {
     if request.take_in_use {
         let notes = nics.iter().flat_map(|nic| {
             nic.in_use.iter().map(move |sign| format!("{} is taken although {sign}", nic.name))
         });
         warnings.extend(notes);
     }
-    related::check(host, facts, &nics)?;
+    related::check(host, facts, &nics).map_err(Box::new)?;
+    for nic in &nics {
+        movable::check(host, &nics, nic, request.netdev == NetdevMode::Keep).map_err(Box::new)?;
+    }
+    warnings.extend(nics.iter().filter_map(subfunction_note));
+    warnings.extend(nics.iter().filter_map(|nic| switch_note(host, nic)));
     let grants =
         nics.into_iter().map(|nic| grant::grant(host, facts, request, nic)).collect::<Result<Vec<_>, _>>()?;
     one_netdev(request, grants.iter().map(|grant| grant.netdevs.len()).sum())?;
     Ok(grants)
+}
+
+/// What a sub-function's container sees of the card.
+fn subfunction_note(nic: &nicdock_host::model::Nic) -> Option<String> {
+    let (function, auxiliary) = (nic.pci?, nic.auxiliary.as_ref()?);
+    Some(format!(
+        "{} is the sub-function {auxiliary}: its container sees the address of the function {function}, as those of the card's other sub-functions do",
+        nic.name
+    ))
+}
+
+/// What the RDMA device of a function in switchdev mode reaches.
+fn switch_note(host: &Host, nic: &nicdock_host::model::Nic) -> Option<String> {
+    let ports =
+        nic.rdma_devices.iter().flat_map(|device| device.ports.iter().map(move |port| (device, port)));
+    let is_foreign = |netdev: &String| host.representors.iter().any(|one| one.netdev == *netdev);
+    let mut foreign = ports.filter(|(_, port)| port.netdev.as_ref().is_some_and(is_foreign));
+    let (device, first) = foreign.next()?;
+    let last = foreign.next_back().map_or(first.number, |(_, port)| port.number);
+    Some(format!(
+        "{}: ports {} to {last} of {} are those of representors: who has the device reaches what they stand for",
+        nic.name, first.number, device.name
+    ))
 }
 
 /// What another container was given and shares.
@@ -302,9 +368,11 @@ pub fn check_name(name: &str) -> Result<(), PlanError> {
 }
 
 fn check_netdev_name(name: &str) -> Result<(), PlanError> {
-    let bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
-    let valid =
-        (1..=15).contains(&name.len()) && name != "." && name != ".." && name != "lo" && !name.contains(bad);
+    let bytes = name::bytes(name);
+    // 0xa0 is a blank for the kernel (lib/ctype.c).
+    let is_bad = |byte: &u8| matches!(byte, b'/' | b':' | b'%' | ..=b' ' | 0x7f | 0xa0);
+    let taken: [&[u8]; 3] = [b".", b"..", b"lo"];
+    let valid = (1..=15).contains(&bytes.len()) && !taken.contains(&&bytes[..]) && !bytes.iter().any(is_bad);
     if valid { Ok(()) } else { Err(PlanError::NetdevName(name.to_owned())) }
 }
 

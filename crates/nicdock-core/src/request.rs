@@ -53,7 +53,7 @@ pub struct Request {
 }
 
 /// Which NICs a container is to have, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicRequest {
     pub selectors: Vec<Selector>,
     /// Replace the NIC's own addresses; empty keeps them.
@@ -131,6 +131,16 @@ impl std::str::FromStr for NetdevMode {
 pub enum Memlock {
     Unlimited,
     Bytes(u64),
+}
+
+impl Memlock {
+    /// As rlimits are set; `None` is no limit.
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Unlimited => None,
+            Self::Bytes(bytes) => Some(bytes),
+        }
+    }
 }
 
 impl std::str::FromStr for Memlock {

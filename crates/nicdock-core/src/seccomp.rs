@@ -1,12 +1,15 @@
 //! The seccomp profile (seccomp(2)), as OCI writes it.
 
 mod compile;
+pub mod machine;
 #[cfg(test)]
 mod model;
 mod sockets;
 
-pub use compile::compile;
+pub use compile::{compile, export, instructions};
 
+use libseccomp::ScmpSyscall;
+use nicdock_audit::target::SystemCall;
 use serde_json::{Value, json};
 
 use crate::request::{Netlink, Sockets};
@@ -39,6 +42,9 @@ const OF_IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_re
 const OF_SYSLOG: [&str; 1] = ["syslog"];
 /// Every `CLONE_NEW*` that clone(2) takes (include/uapi/linux/sched.h); `CLONE_NEWTIME` is unshare's and clone3's only.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
+
+/// `CLONE_NEWUSER` (include/uapi/linux/sched.h).
+const NEW_USERS: u64 = 0x1000_0000;
 
 /// What decides about its arguments, too (`profile/sockets.rs`).
 const OF_SOCKETS: [&str; 3] = ["socket", "socketpair", "setsockopt"];
@@ -75,6 +81,19 @@ pub fn profile(capabilities: &[String], allowed: &Sockets) -> Value {
     filter(&rules)
 }
 
+/// The native call of this number, if no rule of a program without capabilities allows it, whatever its arguments.
+pub fn refused(number: u32) -> Option<SystemCall> {
+    let call = ScmpSyscall::from(i32::try_from(number).ok()?);
+    // What libseccomp does not know it makes no rule for either.
+    let Ok(name) = call.get_name() else {
+        return Some(SystemCall { name: format!("number_{number}"), number });
+    };
+    let decided_by_arguments = ["clone", "personality"];
+    let is_allowed =
+        SYSTEM_CALLS.lines().chain(OF_SOCKETS).chain(decided_by_arguments).any(|line| line == name);
+    (!is_allowed).then_some(SystemCall { name, number })
+}
+
 /// What a system's own init calls beside; reboot(2) ends its process namespace and no more (kernel/pid_namespace.c, `reboot_pid_ns()`).
 const OF_A_SYSTEM: [&str; 3] = ["reboot", "sethostname", "setdomainname"];
 
@@ -88,6 +107,23 @@ pub fn of_engine(keep_privileges: bool, netlink: &[Netlink]) -> Value {
     let mut profile = profile(&["CAP_SYS_ADMIN".to_owned()], &allowed);
     if let Some(names) = profile["syscalls"][0]["names"].as_array_mut() {
         names.extend(OF_A_SYSTEM.map(Into::into));
+    }
+    profile
+}
+
+/// The profile that is added to the first process of a container while an OCI runtime's hooks are called: the runtime has to mount, pivot and execute yet, so that is
+/// let through. To a program without `CAP_SYS_ADMIN` the kernel refuses it; that none has it in a user namespace of its own is refused here.
+pub fn of_created(netlink: &[Netlink]) -> Value {
+    let mut profile = of_engine(true, netlink);
+    if let Some(rules) = profile["syscalls"].as_array_mut() {
+        for rule in rules.iter_mut() {
+            if let Some(names) = rule["names"].as_array_mut() {
+                names.retain(|name| !["clone", "clone3", "unshare"].iter().any(|left| name == left));
+            }
+        }
+        let argument = masked(0, 0, NEW_USERS);
+        rules.push(json!({ "names": ["clone", "unshare"], "action": "SCMP_ACT_ALLOW", "args": [argument] }));
+        rules.push(json!({ "names": ["pivot_root"], "action": "SCMP_ACT_ALLOW" }));
     }
     profile
 }
@@ -116,6 +152,22 @@ fn masked(index: u32, value: u64, mask: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_rule_names_is_refused_and_what_nobody_knows() {
+        let number =
+            |name: &str| u32::try_from(ScmpSyscall::from_name(name).unwrap().as_raw_syscall()).unwrap();
+        let profile = profile(&[], &Sockets::with(&[], &[]));
+        let rules = profile["syscalls"].as_array().unwrap();
+        let named =
+            |name: &str| rules.iter().any(|rule| rule["names"].as_array().unwrap().contains(&json!(name)));
+        for name in
+            ["read", "clone", "socket", "personality", "mount", "kcmp", "io_uring_setup", "syslog", "vhangup"]
+        {
+            assert_eq!(refused(number(name)).is_none(), named(name), "{name}");
+        }
+        assert_eq!(refused(1000), Some(SystemCall { name: "number_1000".to_owned(), number: 1000 }));
+    }
 
     #[test]
     fn nothing_that_makes_sockets_is_allowed_without_a_look_at_its_arguments() {

@@ -16,6 +16,7 @@ mod ready;
 mod sysctls;
 mod vfs;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -51,11 +52,13 @@ pub struct Left {
     pub notes: Vec<String>,
     /// What is different from before in spite of everything: the NIC should be given to nobody until somebody has looked.
     pub dirty: Vec<String>,
+    /// Further names that another interface has by now.
+    pub taken: BTreeSet<String>,
 }
 
 impl Left {
     pub fn note_of(note: String) -> Self {
-        Self { notes: vec![note], dirty: Vec::new() }
+        Self { notes: vec![note], ..Self::default() }
     }
 
     /// All of it.
@@ -68,6 +71,7 @@ impl Left {
         self.notes
             .extend(other.notes.into_iter().filter(|note| !self.notes.contains(note)).collect::<Vec<_>>());
         self.dirty.extend(other.dirty);
+        self.taken.extend(other.taken);
     }
 
     /// Notes what failed, and goes on.
@@ -103,8 +107,14 @@ pub fn read(host: &mut Rtnl, ifindex: u32, name: &str) -> Result<Settings, Phase
 impl Settings {
     /// Before the netdev is taken out of a container: a name that a program gave it and the host has too would keep it there
     /// (Linux 6.6, net/core/dev.c, `__dev_change_net_namespace`).
-    pub fn before_move(&self, inside: &mut Rtnl, ifindex: u32) -> io::Result<()> {
-        self.link.remove_foreign_altnames(inside, ifindex)
+    pub fn before_move(&self, inside: &mut Rtnl, ifindex: u32, name: &str, left: &mut Left) {
+        self.link.remove_foreign_altnames(inside, ifindex, name, left);
+    }
+
+    /// The same with those that it had on the host, should another interface there have one by now.
+    pub fn take_names_off(inside: &mut Rtnl, ifindex: u32) -> io::Result<()> {
+        let names = inside.raw_link(ifindex)?.altnames()?;
+        names.iter().try_for_each(|name| inside.remove_altname(ifindex, name))
     }
 
     /// Before MTU and MAC address, since an XDP program may keep them from being set: what belongs to the device.
@@ -157,7 +167,9 @@ impl Settings {
         self.qdiscs.restore(host, ifindex, name, &mut left);
         self.neighbours.restore(host, ifindex, name, &mut left);
         let now = read(host, ifindex, name)?;
-        left.dirty = differences(self, &now)
+        let mut wanted = self.clone();
+        wanted.link.leave_off_taken(&now.link, host, ifindex);
+        left.dirty = differences(&wanted, &now)
             .into_iter()
             .map(|difference| format!("error: {name} is not as it was: {difference}"))
             .collect();

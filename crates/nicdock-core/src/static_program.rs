@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nicdock_sys::memfd;
 
-const INSTALLED: &str = "/usr/libexec/nicdock";
+/// Where the package has them.
+pub const INSTALLED: &str = "/usr/libexec/nicdock";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StaticProgramError {
@@ -48,9 +49,15 @@ pub fn read(name: &'static str) -> Result<Vec<u8>, StaticProgramError> {
     }
 }
 
+/// Where a program that comes with `nicdock` may be: beside it, or where the package has it.
+pub fn places(nicdock: &Path, name: &str) -> [PathBuf; 2] {
+    [nicdock.with_file_name(name), Path::new(INSTALLED).join(name)]
+}
+
 fn find(name: &'static str) -> Result<PathBuf, StaticProgramError> {
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(name)));
-    let candidates = [beside.unwrap_or_default(), Path::new(INSTALLED).join(name)];
+    // Never one of the current folder.
+    let nicdock = std::env::current_exe().unwrap_or_else(|_| Path::new(INSTALLED).join("nicdock"));
+    let candidates = places(&nicdock, name);
     let found = candidates.iter().find(|path| path.is_file());
     found
         .cloned()

@@ -6,8 +6,9 @@
 //! | member | holds |
 //! |---|---|
 //! | `nicdock-capture` | the format's version: `1` |
-//! | `sys/…`, `proc/…` | files and links as they were; nothing that the inventory does not read |
+//! | `sys/…`, `proc/…` | files and links as they were; nothing that the inventory and the environment do not read |
 //! | `netlink/…` | raw messages, one file a list ([`Dump::file`]), in the machine's byte order |
+//! | `facts/…` | what no single file tells, one file a [`Fact`], as lines |
 //! | `open-nodes` | `PID NODE COMMAND` for each process that has a node open |
 //! | `errors` | `ERRNO PATH` for what was there and could not be read; `13 open-nodes` if some processes could not |
 
@@ -23,8 +24,9 @@ use std::path::Path;
 
 pub use error::CaptureError;
 
+use crate::environment;
 use crate::inventory::{self, InventoryError};
-use crate::source::{Dump, Entry, OpenNodes, Recorder, Source};
+use crate::source::{Dump, Entry, Fact, OpenNodes, Recorder, Source};
 
 /// Unpacked, with 512 bytes counted for each name. A host of 4,096 PCI functions has about 70 MiB.
 const MAX_BYTES: u64 = 256 << 20;
@@ -40,10 +42,11 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads the inventory of `source` and keeps what that took.
+    /// Reads the inventory of `source`, and what else matters to its NICs, and keeps what that took.
     pub fn of(source: impl Source) -> Result<Self, InventoryError> {
         let recorder = Recorder::new(source);
-        inventory::read(&recorder)?;
+        let host = inventory::read(&recorder)?;
+        environment::read(&recorder, &host, None);
         let (entries, open_nodes) = recorder.into_parts();
         Ok(Self { entries, open_nodes })
     }
@@ -122,6 +125,10 @@ impl Source for Capture {
 
     fn dump(&self, dump: Dump) -> io::Result<Vec<u8>> {
         self.read(&dump.file())
+    }
+
+    fn fact(&self, fact: Fact) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&self.read(&fact.file())?).into_owned())
     }
 
     fn open_nodes(&self) -> io::Result<OpenNodes> {

@@ -4,6 +4,7 @@
 //! [`Capture::of`] would have taken from a real one: the sysfs and procfs files that the inventory reads, and netlink
 //! lists in the kernel's binary form. The hosts in [`hosts`] say where each of their facts comes from.
 
+mod environment;
 mod function;
 pub mod hosts;
 mod messages;
@@ -86,12 +87,12 @@ impl Machine {
         self
     }
 
-    /// A process that has a node open.
+    /// A process that has a node open: `uverbs0`, or a whole path.
     pub fn open_node(&mut self, pid: u32, command: &str, node: &str) -> &mut Self {
         self.open_nodes.push(OpenNode {
             pid,
             command: command.into(),
-            node: format!("/dev/infiniband/{node}"),
+            node: if node.starts_with('/') { node.into() } else { format!("/dev/infiniband/{node}") },
         });
         self
     }

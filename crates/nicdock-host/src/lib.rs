@@ -11,6 +11,7 @@
 pub mod capture;
 #[cfg(feature = "constructed")]
 pub mod constructed;
+pub mod environment;
 pub mod inventory;
 pub mod model;
 pub mod source;

@@ -2,7 +2,10 @@
 //!
 //! Paths are relative to `/` and go through no symbolic link (`sys/devices/…/net/eth0/address`, never
 //! `sys/class/net/eth0/address`), so that a tree of files and links can answer as the kernel does.
+//! Paths and names are the texts that stand for them ([`nicdock_netlink::name`]), for the kernel's names are bytes.
 
+mod fact;
+mod facts;
 mod live;
 mod recorder;
 
@@ -10,6 +13,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+pub use fact::Fact;
 pub use live::Live;
 pub use recorder::{Entry, Recorder};
 
@@ -23,8 +27,12 @@ pub trait Source {
     fn link(&self, path: &str) -> io::Result<String>;
     /// A netlink list, as raw messages laid end to end.
     fn dump(&self, dump: Dump) -> io::Result<Vec<u8>>;
-    /// The processes that have a node below `/dev/infiniband` open.
+    /// The processes that have a node open by which programs use NICs: below `/dev/infiniband`, drivers' own, VFIO's.
     fn open_nodes(&self) -> io::Result<OpenNodes>;
+    /// What no single file tells, as lines. A source that was not made to tell it does not know.
+    fn fact(&self, _fact: Fact) -> io::Result<String> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
 }
 
 /// One netlink list.
@@ -36,12 +44,16 @@ pub enum Dump {
     Addresses,
     /// `RTM_GETROUTE`, IPv4 and IPv6, every table.
     Routes,
+    /// `RTM_GETNEXTHOP`: nexthop objects. No such file where the kernel has none (before 5.3), or the capture is older.
+    Nexthops,
     /// `RDMA_NLDEV_CMD_GET`.
     RdmaDevices,
     /// `RDMA_NLDEV_CMD_PORT_GET` of the device with this index.
     RdmaPorts(u32),
     /// `RDMA_NLDEV_CMD_GET_CHARDEV` for uverbs of the device with this index.
     RdmaUverbs(u32),
+    /// `RDMA_NLDEV_CMD_RES_QP_GET` of the device with this index.
+    RdmaQueuePairs(u32),
     /// `RDMA_NLDEV_CMD_SYS_GET`.
     RdmaSystem,
 }
@@ -53,9 +65,11 @@ impl Dump {
             Self::Links => "netlink/links".into(),
             Self::Addresses => "netlink/addresses".into(),
             Self::Routes => "netlink/routes".into(),
+            Self::Nexthops => "netlink/nexthops".into(),
             Self::RdmaDevices => "netlink/rdma-devices".into(),
             Self::RdmaPorts(index) => format!("netlink/rdma-ports-{index}"),
             Self::RdmaUverbs(index) => format!("netlink/rdma-uverbs-{index}"),
+            Self::RdmaQueuePairs(index) => format!("netlink/rdma-queue-pairs-{index}"),
             Self::RdmaSystem => "netlink/rdma-system".into(),
         }
     }

@@ -57,7 +57,7 @@ fn a_capture_holds_what_the_host_is_read_from_and_nothing_else() {
 
 #[test]
 fn none_of_the_constructed_hosts_raises_a_warning() {
-    for name in ["cisco-usnic", "mlx5-sriov", "efa", "infiniband-8", "none"] {
+    for (name, _) in nicdock_host::constructed::hosts::all() {
         assert_eq!(host(name).warnings, [""; 0], "{name}");
     }
 }
@@ -235,7 +235,11 @@ mod mlx5_sriov {
             in_use(nic(&host, "mlx5_0")),
             [
                 "ens1f0np0 carries the TCP connection 10.30.0.20:700 - 10.30.0.2:2049",
-                "vlan vlan100 is stacked on ens1f0np0"
+                "vlan vlan100 is stacked on ens1f0np0",
+                "its part 0000:3b:00.2 is in use (process 4711 (mpirun) has /dev/infiniband/uverbs2 open)",
+                "its part 0000:3b:00.3 is in use (ens1f0v1 carries the default route (via 10.41.0.1))",
+                "its part 0000:3b:00.4 is in use (mlx5_core has it, and its netdev is in another network namespace)",
+                "its part 0000:3b:00.5 is in use (vfio-pci has it, for a virtual machine or a program)"
             ]
         );
     }

@@ -76,9 +76,10 @@ fn the_number_of_readings_grows_linearly_with_the_functions() {
 }
 
 #[test]
-fn of_what_is_no_nic_only_the_class_is_read() {
+fn of_a_disk_only_class_and_numa_node_are_read() {
     let asked = asked(64);
     let of_disk: Vec<&String> = asked.keys().filter(|what| what.contains("0000:80:01.0")).collect();
-    let path = "sys/devices/pci0000:00/0000:00:00.0/0000:80:01.0/class";
-    assert_eq!(of_disk, ["link sys/bus/pci/devices/0000:80:01.0", &format!("read {path}")]);
+    let path = "sys/devices/pci0000:00/0000:00:00.0/0000:80:01.0";
+    let expected = ["class", "numa_node"].map(|name| format!("read {path}/{name}"));
+    assert_eq!(of_disk, ["link sys/bus/pci/devices/0000:80:01.0", &expected[0], &expected[1]]);
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use nicdock_host::capture::Capture;
 use nicdock_host::constructed::{Function, Link, Machine, Place, Port, Rdma, Route, hosts};
+use nicdock_host::environment;
 use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
+use nicdock_host::source::Fact;
 
 /// A host whose addresses are also in names, as udev's `enx…` and `ibx…` have them.
 fn named_after_addresses() -> Machine {
@@ -197,4 +199,65 @@ fn a_redacted_capture_can_be_redacted_again() {
     let twice = once.redacted();
     assert!(once != twice);
     assert_eq!(inventory::read(&twice).unwrap().nics.len(), 2);
+}
+
+/// A host of which everything around its NICs was recorded, with a site's names and addresses wherever there may be some.
+fn with_surroundings() -> Machine {
+    let mut host = named_after_addresses();
+    host.surroundings("0-3", &[])
+        .fact(Fact::Firewall, "acme-prod web-frontend enxa0369fd1e2f3\n")
+        .fact(Fact::Managers, "NetworkManager enxa0369fd1e2f3 managed\n")
+        .fact(Fact::LinkModes, "enxa0369fd1e2f3 1000\n")
+        .pci_config("0000:00:03.0", 0x2810, 0)
+        .gid(
+            "0000:00:02.0",
+            "ibxb83fd20300a1b2c3",
+            0,
+            "fe80:0000:0000:0000:b83f:d203:00a1:b2c3",
+            "IB/RoCE v1",
+            "ibxb83fd20300a1",
+        )
+        .gid(
+            "0000:00:02.0",
+            "ibxb83fd20300a1b2c3",
+            1,
+            "0000:0000:0000:0000:0000:ffff:c633:6407",
+            "RoCE v2",
+            "",
+        )
+        .gid(
+            "0000:00:02.0",
+            "ibxb83fd20300a1b2c3",
+            2,
+            "2001:0db8:0077:0005:0000:0000:0000:0007",
+            "RoCE v2",
+            "",
+        );
+    host
+}
+
+#[test]
+fn no_name_and_no_address_of_a_site_is_left_in_what_is_around_the_nics() {
+    let capture = with_surroundings().capture();
+    let redacted = capture.redacted();
+    let (original, bytes) = (unpacked(&capture), unpacked(&redacted));
+    for word in ["acme-prod", "web-frontend", "a0369fd1e2f3", "b83f:d203:00a1:b2c3", "c633:6407", "0db8:0077"]
+    {
+        assert!(contains(&original, word.as_bytes()), "{word}");
+        assert!(!contains(&bytes, word.as_bytes()), "{word}");
+    }
+    let host = inventory::read(&redacted).unwrap();
+    let around = environment::read(&redacted, &host, None);
+    // What is named is still the same netdev, and a GID still the same device's.
+    let lan =
+        host.nics.iter().flat_map(|nic| &nic.netdevs).find(|one| one.altnames.contains(&"lan".to_owned()));
+    let managers = around.fact(Fact::Managers).known().unwrap();
+    assert_eq!(managers, format!("NetworkManager {} managed\n", lan.unwrap().name));
+    let device = host.nics.iter().flat_map(|nic| &nic.rdma_devices).next().unwrap();
+    let gids = around.gids(device, 1).known().unwrap();
+    assert_eq!(gids.iter().map(|gid| gid.index).collect::<Vec<_>>(), [0, 1, 2]);
+    let digits = device.node_guid.clone().unwrap().replace(':', "");
+    let last =
+        gids[0].gid.octets()[8..].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    assert_eq!(last, digits);
 }

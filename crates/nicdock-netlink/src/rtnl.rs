@@ -6,6 +6,7 @@ pub mod neighbours;
 mod raw;
 pub mod traffic;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
@@ -29,6 +30,7 @@ const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
 
 /// `VETH_INFO_PEER` (include/uapi/linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
@@ -60,9 +62,13 @@ impl Rtnl {
         Ok(Self { connection: Connection::open(NETLINK_ROUTE)? })
     }
 
-    /// Every interface of the namespace.
+    /// Every interface of the namespace; what cannot be read of one is nothing to the others.
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        self.list(RTM_GETLINK, &[0; LINK_LEN])?.iter().map(|payload| message::link(payload)).collect()
+        Ok(self
+            .list(RTM_GETLINK, &[0; LINK_LEN])?
+            .iter()
+            .filter_map(|payload| message::link(payload).ok())
+            .collect())
     }
 
     /// The addresses of an interface, each family's primary one first; in every state.
@@ -157,6 +163,12 @@ impl Rtnl {
             }
         }
         ignore_existing(self.order(RTM_NEWADDR, NLM_F_CREATE, &body))
+    }
+
+    /// Every route, by what there is to compare of it ([`message::comparable_route`]).
+    pub fn comparable_routes(&mut self) -> io::Result<BTreeSet<Vec<u8>>> {
+        let routes = self.list(RTM_GETROUTE, &[0; message::ROUTE_LEN])?;
+        Ok(routes.iter().filter_map(|payload| message::comparable_route(payload, 0, 0).ok()).collect())
     }
 
     /// Puts back a route as a dump showed it; the kernel's own (made with the address) are there already.

@@ -43,10 +43,18 @@ pub enum Closing {
     OpenedOnce,
     /// an ordinary user's link leads to that user's own files only
     ForeignLinks,
+    /// nothing of a bundle is reached over a link
+    BundleLinks,
+    /// what shows the host's devices and processes, or nicdock's state, is no root and no volume, whatever it is called
+    Places,
     /// the rule and the node of a device that has gone are taken from its container
     DeviceNumbers,
     /// the program has pipes, not the caller's terminal or files
     TerminalStreams,
+    /// nothing that is read from a program or written for it can make nicdock wait
+    NeverWaits,
+    /// the program has none of the caller's supplementary groups
+    CallersGroups,
     /// what was promised is compared with what there is
     Verify,
     /// the container's program is executed by a static program in memory, not by nicdock
@@ -63,6 +71,8 @@ pub enum Closing {
     AuditFilters,
     /// it enters the process namespace last
     AuditOrder,
+    /// a process that comes into the container meanwhile is told
+    AuditNewcomers,
     /// every table of descriptors of a process is looked at
     ThreadTables,
     /// who keeps a network namespace is also found by a socket
@@ -71,6 +81,12 @@ pub enum Closing {
     HolderSearch,
     /// an RDMA device that is made anew is one that is there afterwards
     RemadeDevice,
+    /// a device is known by its identity, whatever it is called by now
+    RenamedDevices,
+    /// the folder of the nodes is empty when its container has ended
+    RemovedNodes,
+    /// a container is attached with all its control groups, not with its first process's
+    WholeContainer,
     /// names that others have given, to groups and devices, are checked before they are used
     Names,
     /// the host's own nodes of a NIC that a container has are root's alone
@@ -100,8 +116,12 @@ const NAMES: &[(&str, Closing)] = &[
     ("no-new-privileges", Closing::NoNewPrivileges),
     ("opened-once", Closing::OpenedOnce),
     ("foreign-links", Closing::ForeignLinks),
+    ("bundle-links", Closing::BundleLinks),
+    ("places", Closing::Places),
     ("device-numbers", Closing::DeviceNumbers),
     ("terminal-streams", Closing::TerminalStreams),
+    ("never-waits", Closing::NeverWaits),
+    ("callers-groups", Closing::CallersGroups),
     ("verify", Closing::Verify),
     ("starter", Closing::Starter),
     ("audit-stillness", Closing::AuditStillness),
@@ -110,10 +130,14 @@ const NAMES: &[(&str, Closing)] = &[
     ("audit-memory", Closing::AuditMemory),
     ("audit-filters", Closing::AuditFilters),
     ("audit-order", Closing::AuditOrder),
+    ("audit-newcomers", Closing::AuditNewcomers),
     ("thread-tables", Closing::ThreadTables),
     ("socket-holders", Closing::SocketHolders),
     ("holder-search", Closing::HolderSearch),
     ("remade-device", Closing::RemadeDevice),
+    ("renamed-devices", Closing::RenamedDevices),
+    ("removed-nodes", Closing::RemovedNodes),
+    ("whole-container", Closing::WholeContainer),
     ("names", Closing::Names),
     ("host-nodes", Closing::HostNodes),
     ("modes", Closing::Modes),

@@ -7,6 +7,8 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
+use nicdock_netlink::name;
+
 /// `ETHTOOL_GDRVINFO` (include/uapi/linux/ethtool.h).
 const GET_DRIVER_INFO: u32 = 3;
 
@@ -20,14 +22,15 @@ const ROOM: usize = 64 * 1024;
 /// Questions about one interface of the network namespace in which this was opened.
 pub struct Ethtool {
     socket: UdpSocket,
-    interface: String,
+    /// Its name.
+    interface: Vec<u8>,
 }
 
 impl Ethtool {
     pub fn open(interface: &str) -> io::Result<Self> {
         // Any socket will do (netdevice(7)); a namespace may have no loopback address.
         let socket = UdpSocket::bind("127.0.0.1:0").or_else(|_| UdpSocket::bind("0.0.0.0:0"))?;
-        Ok(Self { socket, interface: interface.to_owned() })
+        Ok(Self { socket, interface: name::bytes(interface) })
     }
 
     /// Hands `words` to the kernel and gets back what it made of them.
@@ -39,7 +42,7 @@ impl Ethtool {
         data.resize(words.len().max(ROOM), 0);
         // SAFETY: all zeros is a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(self.interface.bytes().take(15)) {
+        for (to, from) in request.ifr_name.iter_mut().zip(self.interface.iter().take(15)) {
             *to = from.cast_signed();
         }
         request.ifr_ifru.ifru_data = data.as_mut_ptr().cast();

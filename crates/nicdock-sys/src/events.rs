@@ -8,6 +8,7 @@ use netlink_sys::protocols::{NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE};
 
 use nicdock_netlink::wire::{Message, Messages};
 
+use nicdock_netlink::name;
 use nicdock_netlink::rtnl::{self, RTM_DELLINK, RTM_NEWLINK};
 
 /// `RTNLGRP_LINK` (include/uapi/linux/rtnetlink.h).
@@ -63,16 +64,16 @@ impl Uevents {
                 break;
             };
             changes.rdma |= is_of_rdma(&datagram);
-            changes.removed.extend(removed(&datagram).map(str::to_owned));
+            changes.removed.extend(removed(&datagram));
         }
         changes
     }
 }
 
 /// The device that an event (`ACTION@PATH`, then variables, each with a NUL) says is removed.
-pub fn removed(event: &[u8]) -> Option<&str> {
+pub fn removed(event: &[u8]) -> Option<String> {
     let first = event.split(|byte| *byte == 0).next()?;
-    std::str::from_utf8(first).ok()?.strip_prefix("remove@")
+    first.strip_prefix(b"remove@").map(name::text)
 }
 
 /// Whether an event says that an RDMA device, or a node of one, has come or gone.

@@ -24,6 +24,7 @@ pub mod place;
 pub mod processes;
 pub mod secluded;
 pub mod signals;
+pub mod system_calls;
 pub mod tables;
 pub mod terminal;
 pub mod tracee;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{
@@ -28,10 +28,15 @@ pub fn detached(kind: &str, options: &[(&str, Option<&str>)], attrs: MountAttrFl
 }
 
 /// A detached copy of the mount at `path` below `directory`, without the mounts inside it (open_tree(2)).
-pub fn copy(directory: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+pub fn copy(directory: impl AsFd, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    let path = path.as_ref();
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | if path.is_empty() { OpenTreeFlags::AT_EMPTY_PATH } else { OpenTreeFlags::AT_SYMLINK_NOFOLLOW };
+        | if path.as_os_str().is_empty() {
+            OpenTreeFlags::AT_EMPTY_PATH
+        } else {
+            OpenTreeFlags::AT_SYMLINK_NOFOLLOW
+        };
     Ok(open_tree(directory, path, flags)?)
 }
 
@@ -48,6 +53,13 @@ pub fn copy_tree(root: impl AsFd) -> io::Result<OwnedFd> {
 pub fn id(file: impl AsFd) -> io::Result<u64> {
     let mask = rustix::fs::StatxFlags::from_bits_retain(libc::STATX_MNT_ID);
     Ok(rustix::fs::statx(file, "", rustix::fs::AtFlags::EMPTY_PATH, mask)?.stx_mnt_id)
+}
+
+/// Whether this is the root of a mount (`STATX_ATTR_MOUNT_ROOT` of statx(2)).
+pub fn is_root(file: impl AsFd) -> io::Result<bool> {
+    let found =
+        rustix::fs::statx(file, "", rustix::fs::AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::empty())?;
+    Ok(found.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
 }
 
 /// Unmounts the mount whose root is open as `root`, whatever path leads there by now, with all that is mounted in it. The caller's
@@ -121,13 +133,15 @@ pub fn allow_writing(mount: BorrowedFd<'_>) -> io::Result<()> {
 /// Opens `path` below `root` without ever leaving it and without following any link (openat2(2)).
 ///
 /// Errors: `ELOOP` when a part of the path is a link, `EXDEV` when it would leave `root`.
-pub fn open_inside(root: impl AsFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+pub fn open_inside(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> io::Result<OwnedFd> {
+    let path = path.as_ref();
+    let path = path.strip_prefix("/").unwrap_or(path);
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(root, path.trim_start_matches('/'), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+    Ok(openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
 }
 
 /// The content of the file at `path` below `root`; see [`open_inside`].
-pub fn read_inside(root: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
+pub fn read_inside(root: impl AsFd, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let file = std::fs::File::from(open_inside(root, path, OFlags::RDONLY)?);
     io::Read::read_to_end(&mut &file, &mut content)?;
@@ -148,29 +162,36 @@ pub fn open_host_path(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Makes a file that is not there yet, with the folders above it, below `root`; opens it for writing. No link is followed.
-pub fn make_file(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let folder = make_folders(root, folder)?;
+pub fn make_file(root: impl AsFd, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    let path = path.as_ref();
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = make_folders(root, path.parent().unwrap_or(Path::new("")))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o444))?)
 }
 
 /// A handle on the file at `path` below `root`, which is made if nothing is there. No link is followed.
-pub fn file_to_mount_on(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
-    match open_inside(&root, path, OFlags::PATH | OFlags::NOFOLLOW) {
+pub fn file_to_mount_on(root: impl AsFd, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    match open_inside(&root, &path, OFlags::PATH | OFlags::NOFOLLOW) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(root, path),
         found => found,
     }
 }
 
 /// Makes a folder and those above it, below `root`; gives a handle on it. No link is followed.
-pub fn make_folders(root: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+pub fn make_folders(root: impl AsFd, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    let path = path.as_ref();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     if let Ok(there) = open_inside(&root, path, flags) {
         return Ok(there);
     }
     let mut here = rustix::fs::openat(&root, ".", flags, Mode::empty())?;
-    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+    for part in path.components() {
+        let part = match part {
+            Component::Normal(part) => part,
+            Component::RootDir | Component::CurDir => continue,
+            Component::ParentDir | Component::Prefix(_) => return Err(io::ErrorKind::InvalidInput.into()),
+        };
         match rustix::fs::mkdirat(here.as_fd(), part, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),

@@ -10,7 +10,7 @@ use std::io;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 #[cfg(target_arch = "x86_64")]
-pub use added::add_seccomp_filter;
+pub use added::{add_seccomp_filter, drop_capabilities};
 pub use still::stop;
 
 /// `PTRACE_SECCOMP_GET_FILTER` (include/uapi/linux/ptrace.h).

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nicdock_core::attach::{Target, TargetError};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Lease, Ledger, ProcessId};
-use nicdock_core::lifecycle;
-use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, check_as_told};
+use nicdock_core::lifecycle::{self, Recovered};
+use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, Wanted, check_as_told};
 use serde_json::Value;
 
 use crate::failure::{Failure, need_root};
@@ -36,21 +36,30 @@ pub fn call(input: impl Read) -> Result<Value, Failure> {
             let offer = node.check(&check.owner.name, &check.wanted())?;
             Ok(answer::offer(&offer))
         }
+        Call::Reserve(check) => {
+            root()?;
+            Ok(answer::offer(&node.reserve(&check.owner, &check.wanted())?))
+        }
         Call::Give(give) => {
             root()?;
             Ok(answer::given(&self::give(&node, &give)?))
         }
         Call::Release(release) => {
             root()?;
-            let recovered = node.release(&release.owner.name, Duration::from_secs(release.wait))?;
+            let mut recovered = node.release(&release.owner.name, Duration::from_secs(release.wait))?;
             still_held(&release.owner.name)?;
+            let Recovered { done, failed } = node.withdraw(&release.owner)?;
+            recovered.done.extend(done);
+            recovered.failed.extend(failed);
             answer::recovered(recovered)
         }
         Call::Recover => {
             root()?;
             answer::recovered(lifecycle::recover(&Ledger::of_machine())?)
         }
-        Call::List => Ok(listing::leases_value(&Ledger::of_machine().each()?)?),
+        Call::List => {
+            Ok(listing::leases_value(&Ledger::of_machine().each()?, &nicdock_core::phases::names::pending())?)
+        }
         Call::Host => {
             let snapshot = HostSnapshot::of_machine()?;
             Ok(listing::value(&snapshot.host, &listing::holders(&snapshot.leases))?)
@@ -69,7 +78,9 @@ fn give(node: &Node, give: &Give) -> Result<Given, NodeError> {
         is_that_one(give.net)?;
         Ok(target)
     };
-    node.give(who, &give.wanted(), &terms, |target| {
+    let asked = give.wanted();
+    let wanted = give.reservation.as_ref().map_or(Wanted::Asked(&asked), Wanted::ReservedBy);
+    node.give(who, wanted, &terms, |target| {
         // By its own name it could not be released.
         if target.name != give.owner.name {
             let why =

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::setup::SetupError;
 use nicdock_core::attach::TargetError;
 use nicdock_core::audit::AuditError;
 use nicdock_core::doing::PhaseError;
@@ -142,6 +143,7 @@ of_kind! {
     PhaseError: |error| error.kind,
     PolicyError: |_| Kind::Unsupported,
     RootError: RootError::kind,
+    SetupError: SetupError::kind,
     TargetError: TargetError::kind,
     VirshError: VirshError::kind,
     io::Error: Kind::of_io,

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 pub enum Accelerator {
     Kvm,
     Tcg,
+    /// One thread, whose instructions are the clock (`--icount`).
+    #[value(skip)]
+    CountingTcg,
 }
 
 /// All that QEMU emulates, but for what makes a kernel slower there and no test looks at: ERMS and FSRM, for which the kernel clears and
@@ -28,6 +31,10 @@ impl Accelerator {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
             Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", EMULATED],
+            // shift=1: an instruction takes 2^1 ns. sleep=off: while the guest idles its clock goes to the next timer at once.
+            Self::CountingTcg => {
+                &["-accel", "tcg,thread=single", "-cpu", EMULATED, "-icount", "shift=1,sleep=off"]
+            }
         }
     }
 

@@ -60,9 +60,18 @@ pub const PACKAGES: &[Package] = &[
     package("libxml2-utils", "xmllint: a domain's metadata against its schema"),
     package("crun", "an OCI runtime to work under and to be compared with"),
     package("runc", "another"),
+    package("podman", "containers with NICs as CDI devices"),
+    package("conmon", "podman watches its containers by it"),
+    package("docker.io", "containers with NICs by a runtime of nicdock's; containerd comes with it"),
     package("jq", "makes OCI bundles in scripts, reads JSON output"),
     package("sudo", "lets users in there, as su and login do, which are there"),
     package("openssh-server", "the same from outside: what MPI starts its ranks by"),
+    // The package
+    package("dpkg-dev", "dpkg-shlibdeps: which libraries the package needs"),
+    package("binutils", "strip: what only debuggers read of programs"),
+    package("lintian", "checks the package"),
+    package("debootstrap", "fresh Debian roots, in which the package is installed"),
+    // Anywhere
     package("strace", "shows which system call failed"),
 ];
 

@@ -24,6 +24,11 @@ pub fn check(page: &str, ran: &BTreeSet<String>) -> Result<usize> {
     if wrong.is_empty() { Ok(rows.len()) } else { bail!("{PAGE}:\n{}", wrong.join("\n")) }
 }
 
+/// The tests that the page's tables name.
+pub fn tests(page: &str) -> BTreeSet<&str> {
+    page.lines().filter(|line| is_row(line)).flat_map(tests_of).collect()
+}
+
 /// The name of the test that a line of libtest's output reports as run; tests may print between the name and the result.
 pub fn test_that_ran(line: &str) -> Option<&str> {
     let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
@@ -55,6 +60,7 @@ mod tests {
 
     #[test]
     fn each_row_has_tests_that_ran() {
+        assert_eq!(tests(PAGE), BTreeSet::from(["a_is_b", "c_is_d"]));
         assert_eq!(check(PAGE, &ran(&["a_is_b", "c_is_d", "e"])).unwrap(), 1);
         let error = check(PAGE, &ran(&["a_is_b"])).unwrap_err().to_string();
         assert!(error.contains("c_is_d has not run"), "{error}");

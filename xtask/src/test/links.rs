@@ -1,4 +1,4 @@
-//! Holds the documents to what is there: a link leads to a file, and so does a path in `docs/dev/where.md`.
+//! Holds the documents to what is there: a link leads to a file, and so does a path in `docs/dev/where.md`; no merge is left half done.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -12,8 +12,10 @@ pub fn check(root: &Path) -> Result<usize> {
     let mut documents = Vec::new();
     collect(root, &mut documents)?;
     let (mut count, mut missing) = (0, Vec::new());
+    let mut halves = Vec::new();
     for document in &documents {
         let text = fs::read_to_string(document).with_context(|| document.display().to_string())?;
+        halves.extend(markers(&text).map(|line| format!("{}: {line}", document.display())));
         let folder = document.parent().unwrap_or(root);
         let mut paths: Vec<PathBuf> = links(&text).map(|link| folder.join(link)).collect();
         if *document == root.join(WHERE) {
@@ -22,6 +24,9 @@ pub fn check(root: &Path) -> Result<usize> {
         count += paths.len();
         let nowhere = paths.into_iter().filter(|path| !path.exists());
         missing.extend(nowhere.map(|path| format!("{}: {}", document.display(), path.display())));
+    }
+    if !halves.is_empty() {
+        bail!("a merge is not done:\n{}", halves.join("\n"));
     }
     if missing.is_empty() { Ok(count) } else { bail!("links that lead nowhere:\n{}", missing.join("\n")) }
 }
@@ -47,6 +52,11 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         let path = target.split('#').next()?;
         (!path.is_empty() && !path.contains(':') && !path.contains(char::is_whitespace)).then_some(path)
     })
+}
+
+/// Lines that git leaves where two sides differ (git-merge(1), "How conflicts are presented").
+fn markers(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "))
 }
 
 /// What is in backquotes.
@@ -76,6 +86,8 @@ mod tests {
         assert!(check(root.path()).unwrap_err().to_string().contains("docs/gone.md"));
         write(WHERE, "[x](a.md)");
         assert!(check(root.path()).unwrap_err().to_string().contains("docs/dev/a.md"));
+        write(WHERE, "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n");
+        assert!(check(root.path()).unwrap_err().to_string().contains("a merge is not done"));
     }
 
     #[test]

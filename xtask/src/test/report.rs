@@ -2,8 +2,8 @@
 
 use super::attacks;
 use super::failures::Failures;
-use super::slowest::{self, Timed};
 use super::tally::Tally;
+use super::times::{self, Timed};
 use crate::process::show;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -36,15 +36,15 @@ struct Seen {
     failures: Failures,
     /// Names of the tests that were not ignored.
     ran: BTreeSet<String>,
-    /// The slowest tests.
-    slow: Vec<Timed>,
+    /// What each test of a lab took.
+    times: Vec<Timed>,
 }
 
 impl Seen {
     fn see(&mut self, line: &str) {
         self.tally += Tally::of_line(line);
         self.ran.extend(attacks::test_that_ran(line).map(str::to_owned));
-        self.slow.extend(slowest::of_line(line));
+        self.times.extend(times::of_line(line));
         self.failures.see(line);
     }
 }
@@ -110,6 +110,11 @@ impl Report {
         self.steps.iter().flat_map(|step| step.seen.ran.iter().cloned()).collect()
     }
 
+    /// The seconds that these tests took, in all labs together.
+    pub fn seconds_of(&self, tests: &BTreeSet<&str>) -> f64 {
+        times::sum(self.steps.iter().flat_map(|step| &step.seen.times), tests)
+    }
+
     /// Shows what failed, the table and the sum; true when nothing failed.
     pub fn finish(&self) -> bool {
         for step in self.steps.iter().filter(|step| step.verdict == Verdict::Failed) {
@@ -118,7 +123,7 @@ impl Report {
                 println!("    {line}");
             }
         }
-        let slow = slowest::table(self.steps.iter().map(|step| (&*step.name, &*step.seen.slow)));
+        let slow = times::table(self.steps.iter().map(|step| (&*step.name, &*step.seen.times)));
         if !slow.is_empty() {
             println!("\nthe slowest tests:\n{}", slow.join("\n"));
         }

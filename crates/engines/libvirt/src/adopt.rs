@@ -1,6 +1,7 @@
 //! NICs that a domain was given by hand, with `<hostdev mode='capabilities'>`, become nicdock's.
 
 use nicdock_host::model::{Host, Nic};
+use nicdock_netlink::name;
 use roxmltree::Document;
 
 use super::by_hand::{NODES, by_hand, child};
@@ -70,7 +71,7 @@ pub fn adopt(xml: &str, host: &Host, mut terms: Wish) -> Result<Adopted, AdoptEr
         let node = device.strip_prefix(NODES);
         let has = |nic: &&Nic| match node {
             Some(node) => nic.nodes().any(|found| found.name() == node),
-            None => nic.netdevs.iter().any(|netdev| netdev.name == *device),
+            None => nic.netdevs.iter().any(|netdev| netdev.name == name::canonical(device)),
         };
         let nic = host.nics.iter().find(has).ok_or_else(|| AdoptError::Unknown(device.clone()))?;
         let at = taken.iter().position(|(known, _)| known.key() == nic.key()).unwrap_or_else(|| {

@@ -85,20 +85,14 @@ impl Closings {
 #[cfg(target_arch = "x86_64")]
 mod tests {
     use super::*;
-    use nicdock_core::phases::filters::machine::run;
+    use nicdock_core::seccomp::instructions;
+    use nicdock_core::seccomp::machine::run;
     use nicdock_sys::tracee::Instruction;
 
     const X86_64: u32 = 0xc000_003e;
 
     fn program(closings: Closings, netlink: &[Netlink]) -> Vec<Instruction> {
-        let bytes = closings.filter(netlink).unwrap();
-        let one = |bytes: &[u8]| Instruction {
-            code: u16::from_ne_bytes([bytes[0], bytes[1]]),
-            jt: bytes[2],
-            jf: bytes[3],
-            k: u32::from_ne_bytes(bytes[4..8].try_into().unwrap()),
-        };
-        bytes.chunks_exact(8).map(one).collect()
+        instructions(&closings.filter(netlink).unwrap())
     }
 
     #[test]

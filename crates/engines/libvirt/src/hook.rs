@@ -5,7 +5,7 @@ use std::time::Duration;
 use nicdock_core::attach::Target;
 use nicdock_core::kind::Kind;
 use nicdock_core::lifecycle::Recovered;
-use nicdock_core::node::{Given, Node, NodeError, check_as_told};
+use nicdock_core::node::{Given, Node, NodeError, Wanted, check_as_told};
 
 use crate::domain::{Domain, DomainError, Said, said};
 use crate::gate::{Gate, GateError};
@@ -118,7 +118,7 @@ fn started(domain: &Domain) -> Result<Given, HookError> {
     let who = |leases: &[_]| Target::of_process(gate.pid, Some(&domain.name), leases);
     let terms = domain.wish.terms();
     let has_closed = |target: &Target| check_as_told(target, &terms, REMEDY);
-    let given = Node::of_machine().give(who, &domain.wish.nics, &terms, has_closed)?;
+    let given = Node::of_machine().give(who, Wanted::Asked(&domain.wish.nics), &terms, has_closed)?;
     gate.open()?;
     Ok(given)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -71,13 +71,34 @@ exit 125
     )
 }
 
+/// A file that libvirt's containers need on the host.
+pub struct HostFile {
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+    pub mode: u32,
+}
+
+/// All of them, the hook last: libvirt calls it as soon as it is there. `nicdock` is the program that the hook calls.
+pub fn files(nicdock: &Path) -> Result<Vec<HostFile>, InstallError> {
+    let folder = Path::new(FOLDER);
+    let gate = static_program::read(nicdock_gate::NAME)?;
+    let mut all = vec![HostFile { path: folder.join(nicdock_gate::NAME), content: gate, mode: 0o755 }];
+    for (closings, netlink) in Closings::FILTERS {
+        let path = folder.join(closings.file(netlink));
+        let content = closings.filter(netlink).map_err(at(&path))?;
+        all.push(HostFile { path, content, mode: 0o644 });
+    }
+    all.push(HostFile { path: HOOK.into(), content: script(nicdock).into_bytes(), mode: 0o755 });
+    Ok(all)
+}
+
 /// Puts everything in place and lets libvirt prove that it calls the hook. Says what was done.
 pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallError> {
     let hook = Path::new(HOOK);
     if hook.exists() && !is_ours(hook) {
         return Err(InstallError::Foreign);
     }
-    let program = static_program::read(nicdock_gate::NAME)?;
+    let files = files(nicdock)?;
     let version = match version(virsh) {
         Ok((text, number)) if number < SINCE => return Err(InstallError::Old(text)),
         Ok((text, _)) => Some(text),
@@ -92,19 +113,16 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
             .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
             .map_err(at(folder))?;
     }
-    write(&folder.join(nicdock_gate::NAME), folder, &program, 0o755)?;
+    let hooks = Path::new(HOOKS);
+    fs::create_dir_all(hook.parent().unwrap_or(hooks)).map_err(at(hook))?;
+    for HostFile { path, content, mode } in &files {
+        write(path, if path == hook { hooks } else { folder }, content, *mode)?;
+    }
     said.push(format!(
         "{FOLDER}/{}: the gate, before the programs of containers with a NIC",
         nicdock_gate::NAME
     ));
-    for (closings, netlink) in Closings::FILTERS {
-        let path = folder.join(closings.file(netlink));
-        write(&path, folder, &closings.filter(netlink).map_err(at(&path))?, 0o644)?;
-    }
     said.push(format!("{FOLDER}/*.bpf: what these programs may call"));
-    let hooks = Path::new(HOOKS);
-    fs::create_dir_all(hook.parent().unwrap_or(hooks)).map_err(at(hook))?;
-    write(hook, hooks, script(nicdock).as_bytes(), 0o755)?;
     said.push(format!("{HOOK}: the hook, beside others that there are"));
     let Some(version) = version else {
         said.push("nothing was proven: libvirt's daemon does not run. It finds the hook when it starts; call this again then".to_owned());
@@ -120,22 +138,6 @@ pub fn install(virsh: &Virsh, nicdock: &Path) -> Result<Vec<String>, InstallErro
     }
     said.push(format!("libvirt {version} calls it, after {daemons} was told to look for hooks"));
     Ok(said)
-}
-
-/// Who else than root can change a program that libvirt calls as root.
-pub fn is_open_to_others(nicdock: &Path) -> Option<String> {
-    nicdock.ancestors().find_map(|path| {
-        let found = path.metadata().ok()?;
-        let sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        let by_others = found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && found.gid() != 0;
-        if found.uid() != 0 {
-            Some(format!("{} belongs to user {}", path.display(), found.uid()))
-        } else if by_others && !sticky {
-            Some(format!("{} can be written by others (mode {:o})", path.display(), found.mode() & 0o7777))
-        } else {
-            None
-        }
-    })
 }
 
 /// Takes everything away again. Says what, and which domains that leaves without nicdock.
@@ -322,13 +324,5 @@ mod tests {
     fn a_name_that_looks_like_an_option_is_none() {
         let (status, said) = called(Path::new("/bin/echo"), "prepare", "");
         assert_eq!((status, said.as_str()), (Some(0), "libvirt hook -- -x name prepare begin -\n"));
-    }
-
-    #[test]
-    fn a_program_that_a_user_could_change_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(is_open_to_others(folder.path()).is_some());
-        assert_eq!(is_open_to_others(Path::new("/proc/version")), None);
     }
 }

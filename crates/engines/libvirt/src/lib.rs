@@ -21,7 +21,7 @@ pub use adopt::{AdoptError, adopt};
 pub use closings::Closings;
 pub use domain::{Domain, DomainError, Fresh, Said, fresh, said, with};
 pub use gate::{Gate, GateError, first_process};
-pub use installed::{InstallError, install, is_open_to_others, proof, uninstall};
+pub use installed::{HostFile, InstallError, files, install, proof, uninstall};
 pub use root::{RootError, look_at_root};
 pub use virsh::{Virsh, VirshError};
 pub use wish::{LINK_TIMEOUT, Wish};

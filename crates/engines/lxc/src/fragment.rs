@@ -33,10 +33,7 @@ impl Fragment<'_> {
         for hook in ["stop", "post-stop"] {
             let _ = writeln!(text, "lxc.hook.{hook} = {program} lxc hook stop");
         }
-        let memlock = match self.memlock {
-            Memlock::Unlimited => "unlimited".to_owned(),
-            Memlock::Bytes(bytes) => bytes.to_string(),
-        };
+        let memlock = self.memlock.bytes().map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let _ = writeln!(text, "lxc.prlimit.memlock = {memlock}");
         if !Closing::DeviceCgroup.is_left_open() {
             // LXC's own rules allow the host's console (common.conf, c 5:1 rwm), and whoever may make nodes opens it. A container's /dev/console is a

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nicdock_core::attach::{Target, Terms};
 use nicdock_core::kind::Kind;
 use nicdock_core::lifecycle::Recovered;
-use nicdock_core::node::{Given, Node, NodeError, check_as_told};
+use nicdock_core::node::{Given, Node, NodeError, Wanted, check_as_told};
 use nicdock_core::phases::filters;
 use nicdock_core::request::NicRequest;
 use nicdock_core::say::notice;
@@ -21,7 +21,7 @@ pub fn pre_start(name: &str, wanted: &[NicRequest]) -> Result<(), NodeError> {
 /// Gives them while its first process `pid` waits to execute its program.
 pub fn start_host(name: &str, pid: u32, wanted: &[NicRequest], terms: &Terms) -> Result<Given, NodeError> {
     let who = |leases: &[_]| Target::of_process(pid, Some(name), leases);
-    Node::of_machine().give(who, wanted, terms, |target| as_configured(target, terms))
+    Node::of_machine().give(who, Wanted::Asked(wanted), terms, |target| as_configured(target, terms))
 }
 
 pub fn stopped(name: &str) -> Result<Recovered, NodeError> {

@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use super::source::{self, Source};
 use nicdock_core::lifecycle::LaunchError;
 use nicdock_core::request::{Request, User, Volume};
+use nicdock_sys::closing::Closing;
 use nicdock_sys::{child, mount};
 
 /// More than any engine writes.
@@ -92,6 +93,9 @@ impl Bundle {
     fn open_below(&self, below: &Path) -> Result<OwnedFd, String> {
         let open = |path: &Path| {
             let text = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+            if Closing::BundleLinks.is_left_open() {
+                return mount::open_host_path(&self.names.real.join(path));
+            }
             mount::open_inside(&self.handle, if text.is_empty() { "." } else { text }, OFlags::PATH)
         };
         open(below).map_err(|error| {

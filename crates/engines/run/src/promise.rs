@@ -5,7 +5,7 @@ use rustix::thread::{CapabilitySet, SecureComputingMode};
 
 use nicdock_core::plan::Plan;
 use nicdock_core::plan::capabilities::number;
-use nicdock_core::request::{Memlock, User};
+use nicdock_core::request::User;
 
 pub struct Promise {
     user: User,
@@ -16,13 +16,9 @@ pub struct Promise {
 impl Promise {
     pub fn of(plan: &Plan) -> Self {
         let container = &plan.container;
-        let memlock = match container.memlock {
-            Memlock::Unlimited => None,
-            Memlock::Bytes(bytes) => Some(bytes),
-        };
         let numbered = container.capabilities.iter().filter_map(|name| number(name));
         let capabilities = numbered.map(|number| CapabilitySet::from_bits_retain(1 << number)).collect();
-        Self { user: container.user, capabilities, memlock }
+        Self { user: container.user, capabilities, memlock: container.memlock.bytes() }
     }
 
     /// Says what differs.

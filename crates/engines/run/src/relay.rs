@@ -175,7 +175,7 @@ fn caller(stream: impl AsFd) -> io::Result<File> {
 /// The same terminal, opened once more so that no write to it waits: one that nobody reads (Ctrl-S, a connection that hangs) takes what fills it, and then nothing
 /// (`n_tty_write()`, drivers/tty/n_tty.c). Its own flags are those of everybody who has it. What is no terminal, or cannot be opened, is as it was.
 fn without_waiting(stream: File) -> File {
-    if !stream.is_terminal() {
+    if !stream.is_terminal() || Closing::NeverWaits.is_left_open() {
         return stream;
     }
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -193,6 +193,9 @@ fn pipe() -> io::Result<(File, File)> {
 /// A program can open the other end as well, and take away what is there to read, or fill what is free, after poll(2) has said so: nobody
 /// must be able to hold up who supervises it.
 fn never_waits(ours: &File) -> io::Result<()> {
+    if Closing::NeverWaits.is_left_open() {
+        return Ok(());
+    }
     let flags = fcntl_getfl(ours)?;
     Ok(fcntl_setfl(ours, flags | OFlags::NONBLOCK)?)
 }

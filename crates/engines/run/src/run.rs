@@ -84,8 +84,10 @@ pub fn run(
     child::forget_passed_descriptors()
         .map_err(|e| LaunchError::Inside(format!("closing descriptors: {e}")))?;
     // Else the program would have the caller's supplementary groups: libcontainer sets them where some are asked for only.
-    rustix::thread::set_thread_groups(&[])
-        .map_err(|e| LaunchError::Inside(format!("leaving groups: {e}")))?;
+    if !Closing::CallersGroups.is_left_open() {
+        rustix::thread::set_thread_groups(&[])
+            .map_err(|e| LaunchError::Inside(format!("leaving groups: {e}")))?;
+    }
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
     let mut plan = plan.clone();
     if plan.join.is_none() {
@@ -234,6 +236,9 @@ struct Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
+        if Closing::RemovedNodes.is_left_open() {
+            return;
+        }
         if let Some(Err(error)) = self.folder.as_ref().map(|folder| remove_nodes(folder, &self.given)) {
             notice(format_args!("warning: {error}"));
         }
@@ -242,10 +247,7 @@ impl Drop for Nodes {
 
 /// A process in a user namespace of its own cannot raise its limits (setrlimit(2): `CAP_SYS_RESOURCE` in the first one).
 fn inherit_memlock(memlock: Memlock) -> std::io::Result<()> {
-    let limit = match memlock {
-        Memlock::Unlimited => None,
-        Memlock::Bytes(bytes) => Some(bytes),
-    };
+    let limit = memlock.bytes();
     let limit = rustix::process::Rlimit { current: limit, maximum: limit };
     Ok(rustix::process::setrlimit(rustix::process::Resource::Memlock, limit)?)
 }

@@ -107,6 +107,9 @@ impl Source {
 
     /// Refuses what shows the host's devices and processes, or holds nicdock's state.
     fn check_place(&self) -> Result<(), LaunchError> {
+        if Closing::Places.is_left_open() {
+            return Ok(());
+        }
         let kind = rustix::fs::fstatfs(&self.handle).map_err(|e| self.refused(e))?.f_type;
         let place = Place::of(&self.handle).map_err(|e| self.refused(e))?;
         let forbidden = FORBIDDEN.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name);

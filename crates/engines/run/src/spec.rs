@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::staging::Staging;
 use nicdock_core::phases::{cgroup, limits};
 use nicdock_core::plan::{Plan, capabilities};
-use nicdock_core::request::{Memlock, Size};
+use nicdock_core::request::Size;
 use nicdock_core::seccomp;
 use nicdock_sys::closing::Closing;
 
@@ -15,10 +15,7 @@ const MAPPED_USERS: u32 = 65536;
 /// `config.json` for a container in the network namespace of the process that creates it.
 pub fn spec(plan: &Plan, staging: &Staging) -> Value {
     let container = &plan.container;
-    let memlock = match container.memlock {
-        Memlock::Unlimited => u64::MAX,
-        Memlock::Bytes(bytes) => bytes,
-    };
+    let memlock = container.memlock.bytes().unwrap_or(u64::MAX);
     let everything = || capabilities::all().map(str::to_owned).collect();
     let capabilities: &Vec<String> =
         &if Closing::Capabilities.is_left_open() { everything() } else { container.capabilities.clone() };

@@ -130,15 +130,16 @@ impl<'a> Watch<'a> {
             return None;
         }
         self.unplugged.push(nic.clone());
-        let address = grant.nic.pci.map(|address| address.to_string()).unwrap_or_default();
         Some(format!(
-            "{nic} ({address}) is being unplugged: the kernel may wait until its programs have ended"
+            "{nic} ({}) is being unplugged: the kernel may wait until its programs have ended",
+            grant.nic.key()
         ))
     }
 }
 
-/// Whether the device at `path` is the NIC's function or one of its VFs.
+/// Whether the device at `path` is the NIC's function, its sub-function or one of its VFs.
 fn is_part_of(path: &str, grant: &Grant) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
-    grant.nic.pci.iter().chain(&grant.vfs).any(|address| address.to_string() == last)
+    let is_own_part = grant.nic.auxiliary.as_deref() == Some(last);
+    is_own_part || grant.nic.pci.iter().chain(&grant.vfs).any(|address| address.to_string() == last)
 }

@@ -18,10 +18,10 @@ pub unsafe fn call(number: i64, a: [usize; 6]) -> Result<usize, Errno> {
 /// The same with arguments that are numbers only: no memory is touched (a null or wild pointer makes the kernel answer
 /// `EFAULT`).
 ///
-/// Meant for the calls of `probes/syscall.rs`, with arguments that they find invalid.
+/// Meant for the calls of `probes/syscall.rs` and `probes/refused.rs`, with arguments that they find invalid.
 pub fn with_numbers(number: i64, arguments: &[usize]) -> Result<usize, Errno> {
     let mut a = [0; 6];
     a[..arguments.len()].copy_from_slice(arguments);
-    // SAFETY: every pointer among the arguments is null, so the kernel neither reads nor writes our memory.
+    // SAFETY: every pointer among the arguments is null, or has all bits set, so the kernel neither reads nor writes our memory.
     unsafe { call(number, a) }
 }

@@ -3,6 +3,8 @@
 
 use std::os::fd::AsRawFd;
 
+use nicdock_netlink::name;
+
 use super::socket;
 
 /// The interface of an index, if this network namespace has it.
@@ -14,8 +16,9 @@ pub fn name_of(index: i32) -> Option<String> {
     // SAFETY: the request lives until the call returns, which writes nothing beyond it.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFNAME, &raw mut request) };
     (result == 0).then(|| {
-        let bytes = request.ifr_name.iter().take_while(|c| **c != 0).map(|c| c.cast_unsigned()).collect();
-        String::from_utf8(bytes).unwrap_or_default()
+        let bytes =
+            request.ifr_name.iter().take_while(|c| **c != 0).map(|c| c.cast_unsigned()).collect::<Vec<u8>>();
+        name::text(&bytes)
     })
 }
 
@@ -24,7 +27,7 @@ pub fn flags(name: &str) -> Option<i16> {
     let socket = socket::socket(1, 2, 0).ok()?;
     // SAFETY: all zeros is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(15)) {
+    for (to, from) in request.ifr_name.iter_mut().zip(name::bytes(name).iter().take(15)) {
         *to = from.cast_signed();
     }
     // SAFETY: the request lives until the call returns, which writes nothing beyond it.

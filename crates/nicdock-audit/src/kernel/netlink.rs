@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nicdock_netlink::name;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::errno::Errno;
@@ -125,7 +126,7 @@ pub fn attributes(body: &[u8], skip: usize) -> Vec<(u16, Vec<u8>)> {
 /// A text attribute's value.
 pub fn text_of(attributes: &[(u16, Vec<u8>)], kind: u16) -> Option<String> {
     let (_, value) = attributes.iter().find(|(found, _)| *found == kind)?;
-    Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned())
+    Some(name::text(value.split(|byte| *byte == 0).next().unwrap_or_default()))
 }
 
 #[cfg(test)]

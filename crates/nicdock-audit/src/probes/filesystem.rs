@@ -1,5 +1,6 @@
 //! `filesystem.*`: mounting the kernel's file systems anew, by the old and the new system calls.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::scene::{SCENES, Scene, folder};
@@ -19,39 +20,75 @@ enum Judge {
     Written,
 }
 
-const KINDS: [(&str, Judge); 13] = [
-    ("sysfs", Judge::Shows),
-    ("proc", Judge::Shows),
-    ("cgroup2", Judge::Written),
-    ("devtmpfs", Judge::Had),
-    ("debugfs", Judge::Had),
-    ("tracefs", Judge::Had),
-    ("securityfs", Judge::Had),
-    ("configfs", Judge::Had),
-    ("efivarfs", Judge::Had),
-    ("pstore", Judge::Had),
-    ("bpf", Judge::Had),
-    ("binfmt_misc", Judge::Had),
-    ("fusectl", Judge::Had),
+/// Those that a module may bring when they are asked for: tried wherever this runs, beside what the kernel lists.
+const KNOWN: [&str; 13] = [
+    "sysfs",
+    "proc",
+    "cgroup2",
+    "devtmpfs",
+    "debugfs",
+    "tracefs",
+    "securityfs",
+    "configfs",
+    "efivarfs",
+    "pstore",
+    "bpf",
+    "binfmt_misc",
+    "fusectl",
 ];
+
+/// Of these each mount is new and empty, or its maker's own.
+const ANEW: [&str; 6] = ["tmpfs", "ramfs", "hugetlbfs", "mqueue", "devpts", "overlay"];
+
+/// Mounting these acts on the whole machine: a hierarchy of version 1 is made and takes its controller from where it is (`cgroup1_get_tree()`);
+/// the processor's monitoring is turned on (`rdt_get_tree()`). So it is only tried whether anything may be mounted.
+const ACTING: [&str; 2] = ["cpuset", "resctrl"];
+
+/// Mounted by the kernel for itself only (`SB_NOUSER`, fs/libfs.c).
+const INTERNAL: [&str; 6] = ["bdev", "sockfs", "pipefs", "anon_inodefs", "dax", "drm"];
+
+fn judge_of(kind: &str) -> Judge {
+    match kind {
+        "sysfs" | "proc" => Judge::Shows,
+        "cgroup2" => Judge::Written,
+        kind if ANEW.contains(&kind) => Judge::Shows,
+        _ => Judge::Had,
+    }
+}
+
+/// What the host's list has, or this one's, with those of [`KNOWN`].
+fn kinds(context: &Context) -> BTreeSet<String> {
+    let here = || {
+        let text = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        text.lines().filter_map(|line| line.strip_prefix("nodev\t")).map(str::to_owned).collect()
+    };
+    let told = context.target.filesystems.clone().unwrap_or_else(here);
+    // Hierarchies of version 1 are tried by their controllers.
+    told.into_iter().chain(KNOWN.map(str::to_owned)).filter(|kind| kind != "cgroup").collect()
+}
 
 /// Hierarchies of cgroup version 1 that reach devices.
 const CGROUPS: [&str; 3] = ["devices", "rdma", "memory"];
 
-pub fn probes() -> Vec<Probe> {
+pub fn probes(context: &Context) -> Vec<Probe> {
     let mut probes = Vec::new();
+    let kinds = kinds(context);
     for scene in SCENES {
-        for (kind, judge) in KINDS {
+        for kind in &kinds {
             for new in [false, true] {
                 let api = if new { "fsopen" } else { "mount" };
+                let kind = kind.clone();
                 probes.push(Probe::new(
                     format!("filesystem.{kind}.{api}.{}", scene.name()),
                     move |context| {
+                        if ACTING.contains(&kind.as_str()) {
+                            return unknown(new);
+                        }
                         scene.play(
                             context,
-                            needs(kind),
-                            |context| seen(context, scene, kind, judge, new),
-                            || directly(kind, new),
+                            needs(&kind),
+                            |context| seen(context, scene, &kind, new),
+                            || directly(&kind, new),
                         )
                     },
                 ));
@@ -85,7 +122,7 @@ fn mounted(kind: &str, new: bool) -> Result<(), Errno> {
     }
 }
 
-fn seen(context: &Context, scene: Scene, kind: &str, judge: Judge, new: bool) -> Finding {
+fn seen(context: &Context, scene: Scene, kind: &str, new: bool) -> Finding {
     let what = format!("mounting {kind}");
     // In the initial cgroup namespace a mount without options would take the hierarchy's own from it, such as nsdelegate
     // (kernel/cgroup/cgroup.c, apply_cgroup_root_flags).
@@ -96,8 +133,13 @@ fn seen(context: &Context, scene: Scene, kind: &str, judge: Judge, new: bool) ->
     }
     match mounted(kind, new) {
         Err(Errno(libc::ENODEV)) => absent(kind),
+        // It wants a source or options of its own, or something else that whoever may mount can have. A user namespace may mount some by
+        // design, and nobody what is the kernel's own (`SB_NOUSER`).
+        Err(errno) if scene == Scene::Mounts && !INTERNAL.contains(&kind) && !is_refusal(errno) => {
+            Finding::open(format!("{what}: {errno}, which is said only after permission was given"))
+        }
         Err(errno) => Finding::refused(&what, errno),
-        Ok(()) => match judge {
+        Ok(()) => match judge_of(kind) {
             Judge::Had if scene == Scene::Mounts => Finding::open(format!("{what}: succeeded")),
             Judge::Written => writable(&what),
             // In a user namespace some file systems (bpf, binfmt_misc) have instances of their own.
@@ -107,6 +149,10 @@ fn seen(context: &Context, scene: Scene, kind: &str, judge: Judge, new: bool) ->
             ),
         },
     }
+}
+
+fn is_refusal(errno: Errno) -> bool {
+    [libc::EPERM, libc::EACCES, libc::ENOSYS].contains(&errno.0) || errno.is_exhaustion()
 }
 
 fn absent(kind: &str) -> Finding {
@@ -144,15 +190,18 @@ fn writable(what: &str) -> Finding {
     )
 }
 
-/// Without a mount namespace of our own: a file system that is nowhere yet changes nothing, and an unknown one is refused
-/// only after permission.
+/// Without a mount namespace of our own: a file system that is nowhere yet changes nothing.
 fn directly(kind: &str, new: bool) -> Finding {
-    if new {
-        return Finding::of(&format!("fsopen({kind})"), mount::detached(kind));
-    }
-    Finding::unless_reached(
-        "mount(no such file system)",
-        mount::mount("none", folder(), "nicdock-none", 0),
-        &[libc::ENODEV],
-    )
+    if new { Finding::of(&format!("fsopen({kind})"), mount::detached(kind)) } else { unknown(new) }
+}
+
+/// An unknown file system is refused only after permission was given.
+fn unknown(new: bool) -> Finding {
+    const NONE: &str = "nicdock-none";
+    let (what, result) = if new {
+        ("fsopen", mount::detached(NONE).map(drop))
+    } else {
+        ("mount", mount::mount("none", folder(), NONE, 0))
+    };
+    Finding::unless_reached(&format!("{what}(no such file system)"), result, &[libc::ENODEV])
 }

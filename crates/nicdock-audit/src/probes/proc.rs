@@ -97,6 +97,10 @@ pub fn probes() -> Vec<Probe> {
             .map(|file| Probe::new(format!("proc.{file}"), move |_| telling(&format!("/proc/{file}")))),
     );
     probes.push(Probe::new("proc.self.mountinfo.state", state_in_mounts));
+    probes.push(Probe::new("proc.self.mountinfo.engine", |_| {
+        let states = ["/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc/"];
+        in_mounts(|line| states.iter().any(|state| line.contains(state)), "an engine's folder")
+    }));
     probes.push(Probe::new("proc.self.cgroup.host", cgroup_path));
     probes
 }
@@ -150,16 +154,19 @@ fn telling_folder(path: &str) -> Finding {
 
 /// Where an engine keeps its state is a host's path. nicdock's is known by its place, for other folders may have its name.
 fn state_in_mounts(context: &Context) -> Finding {
+    let own = |line: &str| context.target.state.as_ref().is_some_and(|state| state.is_shown_by(line));
+    in_mounts(own, "nicdock's state")
+}
+
+fn in_mounts(is: impl Fn(&str) -> bool, what: &str) -> Finding {
     let path = "/proc/self/mountinfo";
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return Finding::of::<()>(&format!("read({path})"), Err(error.into())),
     };
-    let states = ["/containers/storage", "/var/lib/docker", "/containerd/", "/var/lib/lxc/"];
-    let own = |line: &str| context.target.state.as_ref().is_some_and(|state| state.is_shown_by(line));
-    let line = text.lines().find(|line| own(line) || states.iter().any(|state| line.contains(state)));
+    let line = text.lines().find(|line| is(line));
     line.map_or_else(
-        || Finding::closed(format!("no engine's folder in {path}")),
+        || Finding::closed(format!("{path} does not show {what}")),
         |line| Finding::open(format!("{path}: {line}")),
     )
 }

@@ -1,5 +1,9 @@
 //! `uevent.*`: hotplug events, which the kernel sends into every network namespace of the initial user namespace.
 
+use std::os::unix::ffi::OsStrExt;
+
+use nicdock_netlink::name;
+
 use crate::kernel::netlink::Socket;
 use crate::probe::{Finding, Probe};
 
@@ -20,7 +24,8 @@ pub fn probes() -> Vec<Probe> {
             });
             let own = &context.target.own;
             let is_foreign = |path: &std::path::PathBuf| {
-                let name = path.parent().and_then(|p| p.file_name()).unwrap_or_default().to_string_lossy();
+                let name = path.parent().and_then(|p| p.file_name()).unwrap_or_default();
+                let name = name::text(name.as_bytes());
                 !own.netdevs.iter().chain(&own.rdma_devices).any(|known| *known == name) && name != "lo"
             };
             let mut writable = paths

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use nicdock_netlink::name;
 
 use super::{Node, Target, Things};
 
@@ -53,7 +56,7 @@ pub fn interfaces() -> Vec<String> {
 
 fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries.map(|e| name::text(e.file_name().as_bytes())).collect();
     names.retain(|name| name != "abi_version");
     names.sort();
     names

@@ -1,85 +1,28 @@
 //! Gives NICs to a container that runs, each step noted before it is done.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
 
 use nicdock_audit::weakness::Weakness;
 
 use super::Target;
 use super::openings::{of_limits, of_status};
+use super::terms::{NETLINK_RDMA, Terms};
 use crate::kind::Kind;
-use crate::lease::{DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Step};
+use crate::lease::{DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Owner, Step};
 use crate::lifecycle::{LaunchError, Siblings, finish, turn};
-use crate::phases::devices::given_nodes;
+use crate::phases::devices::{self, given_nodes};
 use crate::phases::show::{Showing, show};
 use crate::phases::{
     Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
 };
 use crate::plan::{Grant, of_grants, of_netlink, of_view};
-use crate::request::{Memlock, Netlink, Profile};
+use crate::request::Memlock;
 use nicdock_netlink::rtnl::Rtnl;
 use nicdock_sys::netns;
 use nicdock_sys::signals::Signals;
-
-/// How they are given.
-#[derive(Clone)]
-pub struct Terms {
-    /// Who gives it: `attach`, `lxc`, `libvirt`, …
-    pub engine: String,
-    /// What the container is shown of /sys.
-    pub view: Profile,
-    /// Take a container whose root can use RDMA netlink.
-    pub accept_netlink: bool,
-    /// Protocols of netlink that it may use although they show more than its own.
-    pub netlink: Vec<Netlink>,
-    /// What it may lock of memory, as far as its engine was told.
-    pub memlock: Memlock,
-    /// Its engine waits for nicdock before it starts the container's program: what the first process may not do now, nothing in it ever may.
-    pub starts: bool,
-    /// Cover what is not to be seen in /proc; only for one that [`Terms::starts`].
-    pub cover_proc: bool,
-}
-
-impl Terms {
-    /// For a container whose engine waits for nicdock. With `keep_privileges` capabilities and mounts are its own affair.
-    pub fn of_start(
-        engine: &str,
-        view: Profile,
-        accept_netlink: bool,
-        keep_privileges: bool,
-        netlink: Vec<Netlink>,
-        memlock: Memlock,
-    ) -> Self {
-        Self {
-            engine: engine.to_owned(),
-            view,
-            accept_netlink,
-            netlink,
-            memlock,
-            starts: true,
-            cover_proc: !keep_privileges,
-        }
-    }
-
-    /// For a container that runs, whose capabilities and limits are what they are.
-    pub fn of_running(engine: &str, view: Profile, accept_netlink: bool, netlink: Vec<Netlink>) -> Self {
-        let memlock = Memlock::Unlimited;
-        Self {
-            engine: engine.to_owned(),
-            view,
-            accept_netlink,
-            netlink,
-            memlock,
-            starts: false,
-            cover_proc: false,
-        }
-    }
-
-    /// Are capabilities and mounts the container's own affair?
-    pub fn keeps_privileges(&self) -> bool {
-        !self.cover_proc
-    }
-}
 
 /// What is to be told of a container that was given NICs.
 pub struct Attached {
@@ -89,27 +32,31 @@ pub struct Attached {
     pub warnings: Vec<String>,
 }
 
-/// Gives them, all or none. `lock` was taken before the grants were planned.
+/// Gives them, all or none. `lock` was taken before the grants were planned. Nobody has them, or they are set aside for `reserved_for`.
 pub fn attach(
     target: &Target,
     grants: &[Grant],
+    reserved_for: Option<&Owner>,
     terms: &Terms,
     ledger: &Ledger,
     lock: Lock,
 ) -> Result<Attached, LaunchError> {
     let (refuses, accepted) = netlink(target, terms)?;
-    free_names(target, grants)?;
-    network::check_identities(grants)?;
+    let (mut grants, renamed) = free_names(target, grants, terms.created.is_some())?;
+    network::check_identities(&grants)?;
     own_name(target, ledger)?;
     let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
-    let mut grants = grants.to_vec();
     let mut warnings = remember::remember(&mut grants)?;
+    warnings.extend(renamed);
     let grants = &grants[..];
     let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
-    weaknesses.extend(openings(target, terms.starts));
+    weaknesses.extend(match &terms.created {
+        Some(created) => created.weaknesses.clone(),
+        None => openings(target, terms.starts),
+    });
     weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
     weaknesses.extend(of_grants(grants));
-    let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses)?;
+    let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses, reserved_for)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
     let done = steps(target, grants, terms, refuses, journal, &signals);
@@ -137,7 +84,7 @@ pub fn attach(
 fn steps(
     target: &Target,
     grants: &[Grant],
-    Terms { view, cover_proc, starts, netlink, .. }: &Terms,
+    Terms { view, cover_proc, starts, netlink, created, .. }: &Terms,
     refuses: bool,
     journal: Journal<'_>,
     signals: &Signals,
@@ -167,15 +114,38 @@ fn steps(
     goes_on()?;
     limits(target, grants, journal)?;
     nodes(target, journal)?;
+    if created.is_some() {
+        no_other_nodes(target, journal)?;
+    }
     goes_on()?;
+    let unpivoted = created.as_ref().map(|created| created.root.clone());
+    let starts_as = created.as_ref().map(|created| created.user);
+    let sys_later = created.as_ref().is_some_and(|created| created.sys_later);
     {
         let _turn = turn()?;
         let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
         siblings.grants.extend_from_slice(grants);
         let freezer = freeze::file(&target.whole)?;
         let (process, mounts) = (target.process, target.mounts);
-        journal.begin(&Step::Show { process, mounts, freezer: freezer.clone(), view: *view })?;
-        show(&Showing { process, grants: &siblings.grants, view: *view, freezer, cover_proc: *cover_proc })?;
+        let (step_freezer, step_root) = (freezer.clone(), unpivoted.clone());
+        journal.begin(&Step::Show {
+            process,
+            mounts,
+            freezer: step_freezer,
+            view: *view,
+            unpivoted: step_root,
+        })?;
+        let (grants, unpivoted) = (&siblings.grants[..], unpivoted.as_deref());
+        show(&Showing {
+            process,
+            grants,
+            view: *view,
+            freezer,
+            cover_proc: *cover_proc,
+            sys_later,
+            unpivoted,
+            starts_as,
+        })?;
     }
     goes_on()?;
     stale::check(journal)?;
@@ -226,6 +196,21 @@ fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// An engine may let a container open other devices (`--device`): those of other NICs are not its own.
+fn no_other_nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
+    let mut own = given_nodes(&Siblings::of(journal.ledger, target.process, 0)?.grants)?;
+    own.extend(given_nodes(journal.grants)?);
+    let mut others = devices::every_node_of_host()?;
+    others.retain(|node| own.iter().all(|given| given.name != node.name));
+    let Some(node) = allow::first_openable(&target.cgroup, target.process.pid, &others)? else {
+        return Ok(());
+    };
+    let error = io::Error::other(format!("it may open /dev/infiniband/{}, which it is not given", node.name));
+    Err(PhaseError::new(format!("looking at what container {} may open", target.name), error)
+        .of_kind(Kind::NotClosed)
+        .with_advice("leave --privileged and --device for other NICs away"))
+}
+
 /// A container of nicdock's own may have nothing of other NICs' devices, and of this one from now on.
 fn limits(target: &Target, grants: &[Grant], journal: Journal<'_>) -> Result<(), PhaseError> {
     let Some(own) = &target.own else { return Ok(()) };
@@ -253,7 +238,15 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Option<Weakness>), L
     let opens = "root in it can list every RDMA device of the host and, with CAP_NET_ADMIN on the host, rename and delete them through RDMA netlink, and hears \
                  the host's hotplug events";
     let name = &target.name;
-    let (which, why) = if terms.starts {
+    let (which, why) = if let Some(created) = &terms.created {
+        let Some(what) = &created.sockets else { return Ok((false, None)) };
+        (
+            format!(
+                "the seccomp profile in the configuration of container {name} lets {what}, in programs that are executed in it later"
+            ),
+            "give it nicdock's (nicdock oci seccomp)".to_owned(),
+        )
+    } else if terms.starts {
         let pid = target.process.pid;
         let reading = || format!("reading the seccomp filters of process {pid}");
         let Some(way) = filters::lets_through(pid, &terms.netlink).doing(reading)? else {
@@ -270,13 +263,18 @@ fn netlink(target: &Target, terms: &Terms) -> Result<(bool, Option<Weakness>), L
         )
     };
     if terms.accept_netlink {
-        return Ok((false, Some(Weakness::new("netlink.rdma", opens))));
+        return Ok((false, Some(Weakness::new(NETLINK_RDMA, opens))));
     }
+    let accept = if terms.created.is_some() {
+        format!("a line in /etc/nicdock/config.toml that accepts {NETLINK_RDMA}")
+    } else {
+        "--accept-netlink".to_owned()
+    };
     Err(LaunchError::refused(
         Kind::NotClosed,
         format!(
             "{which}: {opens}. {why}, and the kernel's BPF hook needs cgroup version 2, a cgroup of the container's own and lsm=…,bpf: \
-         --accept-netlink gives it the NIC all the same"
+         {accept} gives it the NIC all the same"
         ),
     ))
 }
@@ -288,8 +286,18 @@ pub fn openings(target: &Target, alone: bool) -> Vec<Weakness> {
     }
     let pid = target.process.pid;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let user = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
-    of_status(&status, user("self") != user(&pid.to_string()), alone)
+    let is_hosts = |kind: &str| {
+        let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/{kind}")).ok();
+        of("self") == of(&pid.to_string())
+    };
+    let mut found = of_status(&status, !is_hosts("user"), alone);
+    if is_hosts("pid") {
+        found.push(Weakness::new(
+            "namespace.pid",
+            "it shares the host's process namespace: its processes see the host's and, by /proc/PID/root, may reach their files",
+        ));
+    }
+    found
 }
 
 /// What of its limit for locked memory is not as its engine was told, in a sentence.
@@ -312,19 +320,37 @@ fn own_name(target: &Target, ledger: &Ledger) -> Result<(), LaunchError> {
     }
 }
 
-/// Two interfaces of one name cannot be, and the container's own must stay.
-fn free_names(target: &Target, grants: &[Grant]) -> Result<(), LaunchError> {
+/// Two interfaces of one name cannot be, and the container's own must stay. With `rename` a NIC's is `nic0`, `nic1`, … then, unless its name was asked for.
+fn free_names(
+    target: &Target,
+    grants: &[Grant],
+    rename: bool,
+) -> Result<(Vec<Grant>, Vec<String>), LaunchError> {
     let links = netns::within(&target.network, || Rtnl::open()?.links());
     let links = links.doing(|| format!("listing the interfaces of container {}", target.name))?;
-    let mut names = grants.iter().flat_map(|grant| &grant.netdevs).map(|given| &given.name);
-    match names.find(|name| links.iter().any(|link| link.name == **name)) {
-        None => Ok(()),
-        Some(name) => Err(LaunchError::refused(
-            Kind::BadInput,
-            format!(
-                "container {} has an interface {name} already: give the NIC's another name there with --as",
-                target.name
-            ),
-        )),
+    let mut taken: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
+    let (mut grants, mut renamed) = (grants.to_vec(), Vec::new());
+    for given in grants.iter_mut().flat_map(|grant| &mut grant.netdevs) {
+        if taken.insert(given.name.clone()) {
+            continue;
+        }
+        if !rename || given.is_named {
+            return Err(LaunchError::refused(
+                Kind::BadInput,
+                format!(
+                    "container {} has an interface {} already: give the NIC's another name there (--as, ifname)",
+                    target.name, given.name
+                ),
+            ));
+        }
+        let mut free = (0..).map(|number| format!("nic{number}"));
+        let name = free.find(|name| !taken.contains(name)).unwrap_or_default();
+        renamed.push(format!(
+            "the container has an interface {} already, so the NIC's is {name} there",
+            given.name
+        ));
+        taken.insert(name.clone());
+        given.name = name;
     }
+    Ok((grants, renamed))
 }

@@ -9,6 +9,7 @@ use nicdock_sys::processes;
 use crate::kind::Kind;
 use crate::phases::cgroup::Cgroup;
 use crate::phases::{Doing, PhaseError};
+use nicdock_sys::closing::Closing;
 use nicdock_sys::pidns::lineage;
 use nicdock_sys::{cgroupns, membership};
 
@@ -23,7 +24,7 @@ pub fn whole(first: u32) -> Result<Cgroup, PhaseError> {
     let own = read(&path)?;
     let hybrid = Path::new("/sys/fs/cgroup/unified").exists();
     let namespaces = lineage(first).doing(|| format!("looking at the namespaces of process {first}"))?;
-    if namespaces.len() == 1 {
+    if namespaces.len() == 1 || Closing::WholeContainer.is_left_open() {
         return Ok(Cgroup::parse(&own, hybrid));
     }
     let below =

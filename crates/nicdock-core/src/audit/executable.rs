@@ -85,7 +85,8 @@ impl Audit {
 
     /// Tells it of a container that is complete. Its process has the file already.
     pub fn tell(&self, plan: &Plan) -> Result<(), AuditError> {
-        let target = target(&Own::of_grants(plan.grants.clone(), plan.weaknesses.clone()))
+        let own = Own::of_grants(plan.grants.clone(), plan.weaknesses.clone());
+        let target = target(&Own { has_profile: true, ..own })
             .map_err(|error| AuditError::NotReproducible(error.to_string()))?;
         self.tell_bytes(&serde_json::to_vec(&target).unwrap_or_default())
     }

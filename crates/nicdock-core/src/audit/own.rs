@@ -17,6 +17,8 @@ pub struct Own {
     pub functions: Vec<PciAddress>,
     /// What was chosen to be open to it.
     pub weaknesses: Vec<Weakness>,
+    /// Its system calls are filtered by the profile of `nicdock run`.
+    pub has_profile: bool,
 }
 
 impl Own {

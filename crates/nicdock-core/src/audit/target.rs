@@ -8,9 +8,11 @@ use nicdock_audit::Target;
 use nicdock_audit::target::{Folder, Node, Things};
 use nicdock_host::inventory;
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode};
+use nicdock_netlink::name;
 
 use super::AuditError;
 use super::Own;
+use super::offered::{filesystems, refused_calls};
 use crate::lease::{Ledger, STATE, show_held};
 use crate::phases::devices::given_nodes;
 use crate::plan::NetdevGrant;
@@ -61,7 +63,21 @@ pub fn target(container: &Own) -> Result<Target, AuditError> {
     };
     let given = (!container.grants.is_empty()).then(given);
     let weaknesses = container.weaknesses.clone();
-    Ok(Target { schema: 1, foreign, own, rdma_netns, given, weaknesses, state, ..Target::default() })
+    let offered = AuditError::kernel("looking for what the kernel offers");
+    let filesystems = Some(filesystems().map_err(&offered)?);
+    let refused_calls = if container.has_profile { refused_calls().map_err(&offered)? } else { Vec::new() };
+    Ok(Target {
+        schema: 1,
+        foreign,
+        own,
+        rdma_netns,
+        given,
+        weaknesses,
+        filesystems,
+        refused_calls,
+        state,
+        ..Target::default()
+    })
 }
 
 /// Where a folder is on its file system, by the mount that shows it here.
@@ -125,8 +141,12 @@ fn texts(ip: IpAddr) -> [String; 2] {
 
 /// Every interface of the caller's network namespace, virtual ones too.
 fn interfaces() -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect()
+    let table = fs::read("/proc/self/net/dev").unwrap_or_default();
+    // No name has a colon in it, or a blank (`dev_valid_name()`, net/core/dev.c).
+    let name = |line: &[u8]| {
+        Some(name::text(line.split_at(line.iter().position(|byte| *byte == b':')?).0.trim_ascii()))
+    };
+    table.split(|byte| *byte == b'\n').filter_map(name).collect()
 }
 
 fn names(folder: &str) -> Vec<String> {

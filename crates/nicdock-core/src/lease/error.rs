@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Lease;
 use crate::kind::Kind;
 
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +14,8 @@ pub enum LeaseError {
         "{path} is not a lease that this nicdock can read ({reason}); no NIC is given while it is there: nicdock reconcile explains and repairs"
     )]
     Broken { path: PathBuf, reason: String },
-    #[error("{nic} was taken by container {container} a moment ago: see nicdock leases")]
-    Taken { nic: String, container: String },
+    #[error("{nic} was taken a moment ago, by {by}: see nicdock leases")]
+    Taken { nic: String, container: String, by: String },
     #[error("a container named {0} holds a NIC already: choose another --name")]
     Name(String),
     #[error("container {0} has ended, or is ending, just now")]
@@ -24,10 +25,18 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    pub fn taken(lease: &Lease) -> Self {
+        Self::Taken {
+            nic: lease.grant.nic.name.clone(),
+            container: lease.kept_for().unwrap_or_default().to_owned(),
+            by: lease.kept_by(),
+        }
+    }
+
     /// The NIC that could not be had, and the container that has it.
     pub fn about(&self) -> (Option<&str>, Option<&str>) {
         match self {
-            Self::Taken { nic, container } => (Some(nic), Some(container)),
+            Self::Taken { nic, container, .. } => (Some(nic), Some(container)),
             Self::Name(container) => (None, Some(container)),
             _ => (None, None),
         }

@@ -4,15 +4,19 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use nicdock_netlink::name;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Lease, LeaseError, Step};
 use crate::plan::check_name;
 
 /// The version of the format.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
+/// The versions that are read: what was added since an earlier one may be missing.
+pub const READ: std::ops::RangeInclusive<u32> = 2..=SCHEMA;
 
 /// Many times what the lease of a NIC with thousands of routes has.
 const LONGEST: u64 = 64 << 20;
@@ -29,6 +33,11 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Version {
     schema: u32,
+}
+
+/// What the file of a lease is called, by the NIC's key: a sub-function's has a slash in it.
+pub fn stem(key: &str) -> String {
+    key.replace('/', "+")
 }
 
 pub fn read(path: &Path) -> Result<Lease, LeaseError> {
@@ -75,24 +84,48 @@ pub fn parse(text: &str) -> Result<Lease, String> {
         return Err("its checksum is wrong".to_owned());
     }
     match serde_json::from_str::<Version>(lease) {
-        Ok(Version { schema: SCHEMA }) => {
-            let lease = serde_json::from_str(lease).map_err(|error| error.to_string())?;
+        Ok(Version { schema }) if READ.contains(&schema) => {
+            let lease = if lease.is_ascii() {
+                serde_json::from_str(lease)
+            } else {
+                serde_json::from_str(lease).and_then(|mut value| {
+                    escape(&mut value);
+                    serde_json::from_value(value)
+                })
+            };
+            let lease = lease.map_err(|error| error.to_string())?;
             check_names(&lease).map(|()| lease)
         }
-        Ok(Version { schema }) => {
-            Err(format!("its schema is {schema}, not {SCHEMA}: another nicdock wrote it"))
-        }
+        Ok(Version { schema }) => Err(format!(
+            "its schema is {schema}, and this nicdock knows 2 to {SCHEMA}: a later nicdock wrote it"
+        )),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// They become paths.
+/// A name of letters outside of ASCII is in the leases of earlier versions as it is: see [`nicdock_netlink::name`].
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) if !text.is_ascii() => {
+            *text = text
+                .chars()
+                .map(|c| if c.is_ascii() { c.to_string() } else { name::canonical(&c.to_string()) })
+                .collect();
+        }
+        Value::Array(values) => values.iter_mut().for_each(escape),
+        Value::Object(entries) => entries.values_mut().for_each(escape),
+        _ => {}
+    }
+}
+
+/// They become paths, or are shown at a terminal.
 fn check_names(lease: &Lease) -> Result<(), String> {
     let noted = lease.journal.iter().filter_map(|step| match step {
         Step::Give { container, .. } | Step::Revoke { container, .. } => Some(container),
         _ => None,
     });
-    let mut names = lease.holders.iter().map(|holder| &holder.container).chain(noted);
+    let owner = lease.reserved.iter().map(|reservation| &reservation.owner.name);
+    let mut names = lease.holders.iter().map(|holder| &holder.container).chain(noted).chain(owner);
     names.try_for_each(|name| check_name(name)).map_err(|error| error.to_string())
 }
 
@@ -155,8 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_another_version_is_refused_by_its_version() {
-        let text = text(&Lease { schema: 3, ..example() }).unwrap();
-        assert!(parse(&text).unwrap_err().contains("schema is 3"));
+    fn a_lease_of_a_later_version_is_refused_by_its_version_and_one_of_the_version_before_is_read() {
+        let with = |schema| text(&Lease { schema, ..example() }).unwrap();
+        assert!(parse(&with(SCHEMA + 1)).unwrap_err().contains("schema is 4"));
+        let before = with(2).replace(r#","reserved":null"#, "");
+        let lease = before.split_once(r#""lease":"#).unwrap().1.strip_suffix('}').unwrap();
+        let sum = checksum(lease);
+        let before = parse(&format!(r#"{{"checksum":"{sum}","lease":{lease}}}"#)).unwrap();
+        assert!(before.reserved.is_none());
     }
 }

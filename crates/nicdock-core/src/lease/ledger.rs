@@ -11,13 +11,14 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::file::{self, SCHEMA};
 use super::folder::{PUBLIC, make_folder};
-use super::{ATTACH, Draining, Holder, LAUNCHER, Lease, LeaseError, ProcessId, STATE, Step, Token};
+use super::held;
+use super::{ATTACH, Draining, Holder, LAUNCHER, Lease, LeaseError, Owner, ProcessId, STATE, Step, Token};
 use crate::plan::{Grant, Plan};
 use nicdock_sys::failpoint;
 
 /// The folder of leases.
 pub struct Ledger {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 /// The right to change the ledger; others wait until it is dropped.
@@ -75,14 +76,11 @@ impl Ledger {
                 lease => leases.push(lease),
             }
         }
-        let place = |lease: &Result<Lease, _>| {
-            lease.as_ref().ok().map(|lease: &Lease| (lease.grant.nic.pci, lease.grant.nic.name.clone()))
-        };
-        leases.sort_by_key(place);
+        leases.sort_by(|a, b| held::place(a).cmp(&held::place(b)));
         Ok(leases)
     }
 
-    fn files(&self, extension: &str) -> Result<Vec<PathBuf>, LeaseError> {
+    pub(super) fn files(&self, extension: &str) -> Result<Vec<PathBuf>, LeaseError> {
         let failed = |error| LeaseError::io(&self.folder, error);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -103,10 +101,10 @@ impl Ledger {
     /// Writes a lease for each NIC of the plan, all or none.
     pub fn reserve(&self, lock: &Lock, plan: &Plan) -> Result<Token, LeaseError> {
         check_name(&self.read()?, &plan.name)?;
-        self.take(lock, &plan.name, LAUNCHER, &plan.grants, &plan.weaknesses)
+        self.take(lock, &plan.name, LAUNCHER, &plan.grants, &plan.weaknesses, None)
     }
 
-    /// The same for a container that `engine` has made.
+    /// The same for a container that `engine` has made, of NICs that nobody has or that are set aside for `reserved_for`.
     pub fn take(
         &self,
         lock: &Lock,
@@ -114,18 +112,19 @@ impl Ledger {
         engine: &str,
         grants: &[Grant],
         weaknesses: &[Weakness],
+        reserved_for: Option<&Owner>,
     ) -> Result<Token, LeaseError> {
         let held = self.read()?;
-        for grant in grants {
-            if let Some(lease) = held.iter().find(|l| l.grant.nic.key() == grant.nic.key()) {
-                let container = lease.holders.first().map(|holder| holder.container.clone());
-                let (nic, container) = (grant.nic.name.clone(), container.unwrap_or_default());
-                return Err(LeaseError::Taken { nic, container });
-            }
+        let has = |grant: &Grant| held.iter().find(|lease| lease.grant.nic.key() == grant.nic.key());
+        if let Some(lease) = grants.iter().filter_map(has).find(|lease| !lease.is_for(reserved_for)) {
+            return Err(LeaseError::taken(lease));
         }
         self.reach("reserve.before")?;
         let token = Token { container: name.to_owned(), generation: now() };
         let mut leases: Vec<Lease> = grants.iter().map(|grant| lease(&token, grant)).collect();
+        for lease in &mut leases {
+            lease.reserved = has(&lease.grant).and_then(|before| before.reserved.clone());
+        }
         for holder in leases.iter_mut().flat_map(|lease| &mut lease.holders) {
             engine.clone_into(&mut holder.engine);
             holder.weaknesses = weaknesses.to_vec();
@@ -209,27 +208,6 @@ impl Ledger {
         self.of(token).is_ok_and(|leases| !leases.is_empty())
     }
 
-    /// The leases of a container, by what it was given, whose files cannot be read any more: made anew as if every step had been
-    /// begun.
-    pub fn lost(&self, token: &Token, grants: &[Grant]) -> Result<Vec<(PathBuf, Lease)>, LeaseError> {
-        let mut lost = Vec::new();
-        for grant in grants {
-            let mut lease = lease(token, grant);
-            let path = self.path(grant);
-            match file::read(&path) {
-                Err(LeaseError::Broken { .. }) => {}
-                Err(error) if !error.is_absent() => return Err(error),
-                _ => continue,
-            }
-            let netdevs = grant.netdevs.iter().map(|given| given.host.name.clone());
-            lease.journal.extend(netdevs.map(|netdev| Step::TakeNetdev { netdev, netns: 0 }));
-            let moved = grant.rdma.iter().filter(|rdma| rdma.moves).map(|rdma| rdma.device.name.clone());
-            lease.journal.extend(moved.map(|device| Step::TakeRdma { device, netns: 0 }));
-            lost.push((path, lease));
-        }
-        Ok(lost)
-    }
-
     pub(super) fn reach(&self, point: &str) -> Result<(), LeaseError> {
         failpoint::reach(point).map_err(|error| LeaseError::io(&self.folder, error))
     }
@@ -282,11 +260,16 @@ impl Ledger {
         }
     }
 
-    /// The NIC can be given again.
+    /// No container has the NIC any more: it can be given again, to its owner alone if it is set aside.
     pub fn free(&self, _lock: &Lock, lease: &Lease) -> Result<(), LeaseError> {
-        if self.current(lease)?.is_none() {
-            return Ok(());
+        let Some(current) = self.current(lease)? else { return Ok(()) };
+        if let Some(reservation) = current.reserved {
+            return self.write(&Lease::reserved(current.grant, reservation));
         }
+        self.remove(lease)
+    }
+
+    pub(super) fn remove(&self, lease: &Lease) -> Result<(), LeaseError> {
         let path = self.path(&lease.grant);
         fs::remove_file(&path).map_err(|error| LeaseError::io(&path, error))
     }
@@ -313,35 +296,12 @@ impl Ledger {
         self.write(&stuck)
     }
 
-    /// Removes what killed writers left beside the leases.
-    pub fn tidy(&self) -> Result<(), LeaseError> {
-        if self.files("tmp")?.is_empty() {
-            return Ok(());
-        }
-        // Nobody writes now: what is still there nobody will rename.
-        let _lock = self.lock()?;
-        for path in self.files("tmp")? {
-            fs::remove_file(&path).map_err(|error| LeaseError::io(&path, error))?;
-        }
-        Ok(())
-    }
-
-    /// Moves a lease that cannot be read out of the way, to be looked at; gives where it is now.
-    pub fn put_aside(&self, _lock: &Lock, broken: &Path) -> Result<PathBuf, LeaseError> {
-        let folder = self.folder.with_file_name("broken");
-        let name = broken.file_name().unwrap_or_default().to_string_lossy();
-        let target = folder.join(format!("{name}.{}", now()));
-        let moved = fs::create_dir_all(&folder).and_then(|()| fs::rename(broken, &target));
-        moved.map_err(|error| LeaseError::io(broken, error))?;
-        Ok(target)
-    }
-
     pub fn write(&self, lease: &Lease) -> Result<(), LeaseError> {
         file::write(&self.path(&lease.grant), lease)
     }
 
     fn file(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.json"))
+        self.folder.join(format!("{}.json", file::stem(key)))
     }
 
     pub(super) fn path(&self, grant: &Grant) -> PathBuf {
@@ -357,7 +317,7 @@ fn check_name(held: &[Lease], name: &str) -> Result<(), LeaseError> {
     Ok(())
 }
 
-fn lease(token: &Token, grant: &Grant) -> Lease {
+pub(super) fn lease(token: &Token, grant: &Grant) -> Lease {
     Lease {
         schema: SCHEMA,
         generation: token.generation,
@@ -367,31 +327,36 @@ fn lease(token: &Token, grant: &Grant) -> Lease {
         draining: Vec::new(),
         quarantine: None,
         stuck: None,
+        reserved: None,
     }
 }
 
 fn holder(token: &Token) -> Holder {
-    let since = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
     Holder {
         container: token.container.clone(),
         generation: token.generation,
         engine: LAUNCHER.to_owned(),
         supervisor: ProcessId::current(),
         user: user(),
-        since,
+        since: today(),
         namespace: None,
         weaknesses: Vec::new(),
     }
 }
 
 /// Who logged in, whatever `su` and `sudo` made of it (proc_pid_loginuid(5)).
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse().ok());
     login.filter(|uid| *uid != u32::MAX).unwrap_or_else(|| rustix::process::getuid().as_raw())
 }
 
+/// Seconds since 1970.
+pub(super) fn today() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+}
+
 /// Nanoseconds since boot: with the lock held it never gives the same twice, whatever becomes of the clock of the day.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let nanoseconds = time.tv_sec * 1_000_000_000 + time.tv_nsec;
     nanoseconds.cast_unsigned()

@@ -6,7 +6,7 @@ use std::fmt;
 use nicdock_audit::weakness::Weakness;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceNode, Draining, ProcessId, Step};
+use super::{DeviceNode, Draining, ProcessId, Reservation, Step};
 use crate::keeper::Keeper;
 use crate::kind::Kind;
 use crate::plan::Grant;
@@ -14,7 +14,7 @@ use crate::plan::Grant;
 /// One NIC given away, with the host's state before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lease {
-    /// Version of this format: 2.
+    /// Version of this format: 3; 2 before NICs could be reserved.
     pub schema: u32,
     /// Nanoseconds since boot when it was given (`CLOCK_BOOTTIME`): no other lease ever has the same.
     pub generation: u64,
@@ -30,6 +30,9 @@ pub struct Lease {
     /// Why it, or a part of it, could not be given back: somebody keeps it away. Every command tries again, and none waits for it.
     #[serde(default)]
     pub stuck: Option<String>,
+    /// Whom the NIC is set aside for, also while a container of theirs has it.
+    #[serde(default)]
+    pub reserved: Option<Reservation>,
 }
 
 /// A container that has the NIC.
@@ -81,6 +84,8 @@ pub const ATTACH: &str = "attach";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// It is set aside for its owner, and no container has it.
+    Reserved,
     /// A container is being made.
     Starting,
     /// A container runs.
@@ -100,6 +105,7 @@ pub enum State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Reserved => "reserved",
             Self::Starting => "starting",
             Self::Held => "held",
             Self::Returning => "returning",
@@ -126,6 +132,8 @@ impl Lease {
             State::Quarantined
         } else if !self.draining.is_empty() {
             State::Draining
+        } else if self.is_reserved() {
+            State::Reserved
         } else if !self.is_live() {
             if self.stuck.is_some() { State::Stuck } else { State::Abandoned }
         } else if self.has_begun(&Step::Return) {
@@ -212,7 +220,7 @@ impl Lease {
 
     /// Whether it awaits a command that gives the NIC back or ends what is left of a container.
     pub fn is_broken(&self) -> bool {
-        let settled = self.quarantine.is_some() || !self.draining.is_empty();
+        let settled = self.quarantine.is_some() || !self.draining.is_empty() || self.is_reserved();
         !settled && (self.holders.is_empty() || !self.dead_holders().is_empty())
     }
 
@@ -229,12 +237,17 @@ impl Lease {
     /// Who keeps it from being given.
     pub fn keeper(&self) -> Keeper {
         let kind = match self.state() {
-            State::Starting | State::Held | State::Returning => Kind::Held,
+            State::Reserved | State::Starting | State::Held | State::Returning => Kind::Held,
             State::Draining => Kind::InUse,
             State::Abandoned | State::Stuck | State::Quarantined => Kind::NotRestored,
         };
-        let container = self.holders.first().map(|holder| holder.container.clone());
-        Keeper::new(container, kind, self.kept_by())
+        Keeper::new(self.kept_for().map(str::to_owned), kind, self.kept_by())
+    }
+
+    /// The container that has it, or the name of the claim or job that it is reserved for.
+    pub fn kept_for(&self) -> Option<&str> {
+        let reserved = self.reserved.as_ref().map(|reservation| reservation.owner.name.as_str());
+        self.holders.first().map(|holder| holder.container.as_str()).or(reserved)
     }
 
     /// The same in words.
@@ -244,6 +257,9 @@ impl Lease {
         }
         if let Some(first) = self.draining.first() {
             return format!("a descriptor that left its container: {first}");
+        }
+        if let Some(reservation) = self.reserved.as_ref().filter(|_| self.is_reserved()) {
+            return format!("reservation {}", reservation.owner);
         }
         let names: Vec<&str> = self.holders.iter().map(|holder| holder.container.as_str()).collect();
         let containers = format!("container {}", names.join(" and "));

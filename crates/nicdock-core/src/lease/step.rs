@@ -48,7 +48,15 @@ pub enum Step {
     Limit { group: PathBuf, before: String },
     /// A container that runs is shown its NICs, in the mount namespace with this inode number, stopped meanwhile by the file
     /// `freezer`. Undo: nodes and view are unmounted, those of the NICs that it keeps mounted; it is let run.
-    Show { process: ProcessId, mounts: u64, freezer: Option<PathBuf>, view: Profile },
+    /// `unpivoted`: where its root is mounted, until its engine makes it the root.
+    Show {
+        process: ProcessId,
+        mounts: u64,
+        freezer: Option<PathBuf>,
+        view: Profile,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unpivoted: Option<PathBuf>,
+    },
     /// A container that runs has the NIC.
     Attach,
     /// The way back has begun.

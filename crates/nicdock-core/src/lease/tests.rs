@@ -92,7 +92,7 @@ fn name_of(name: usize) -> String {
 }
 
 /// A plan by which a container of this name takes these NICs.
-fn plan(name: usize, nics: &BTreeSet<usize>) -> Plan {
+pub(super) fn plan(name: usize, nics: &BTreeSet<usize>) -> Plan {
     let mut plan: Plan = serde_json::from_str(include_str!("../../fuzz/plan/move.json")).expect("an example");
     let example = plan.grants.remove(0);
     plan.name = name_of(name);

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::undo::{undo, undo_late};
 use super::{LaunchError, staged};
 use crate::kind::Kind;
-use crate::lease::{Journal, Lease, Ledger, Lock, STATE, State, Step, Token};
+use crate::lease::{Journal, Lease, Ledger, Lock, STATE, State, Step, Token, torn};
 use crate::phases::give_back::give_back;
 use crate::phases::{cgroup, draining, host_nodes, queue_pairs, stale};
 use crate::plan::check_name;
@@ -71,7 +71,11 @@ impl Recovered {
 /// Gives back what supervisors that were killed could not, their containers ended first, and frees what has drained. One NIC
 /// that cannot be given back does not keep the others; its lease stays.
 pub fn recover(ledger: &Ledger) -> Result<Recovered, LaunchError> {
-    recover_leases(ledger, ledger.read()?)
+    let leases = ledger.read()?;
+    let mut ended = end_torn(ledger, &leases)?;
+    let Recovered { done, failed } = recover_leases(ledger, leases)?;
+    ended.extend(done);
+    Ok(Recovered { done: ended, failed })
 }
 
 /// The same for one container's, if it has ended.
@@ -99,6 +103,22 @@ pub fn recover_leases(ledger: &Ledger, leases: Vec<Lease>) -> Result<Recovered, 
     Ok(recovered)
 }
 
+/// Ends reservations that have only a part of their NICs: a nicdock that was killed had begun one, or ended it by half. `seen` are all leases that there
+/// are: as long as one cannot be read, what a reservation has is not known.
+pub fn end_torn(ledger: &Ledger, seen: &[Lease]) -> Result<Vec<String>, LaunchError> {
+    if torn(seen).is_empty() {
+        return Ok(Vec::new());
+    }
+    // Nobody writes one now.
+    let lock = ledger.lock()?;
+    let mut done = Vec::new();
+    for lease in torn(&ledger.read()?) {
+        end_reservation(ledger, &lock, lease)?;
+        done.push(format!("freed {}: {} had only a part of its NICs", lease.grant.nic.name, lease.kept_by()));
+    }
+    Ok(done)
+}
+
 /// Frees a lease that nobody's descriptor keeps any more.
 pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchError> {
     let left = draining::now(lease);
@@ -120,6 +140,13 @@ pub fn drained(ledger: &Ledger, lease: &Lease) -> Result<Option<String>, LaunchE
 /// The NIC can be given again, and its nodes are the host's as before.
 pub fn free(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<(), LaunchError> {
     ledger.free(lock, lease)?;
+    host_nodes::give_back(ledger, lock).iter().for_each(notice);
+    Ok(())
+}
+
+/// The NIC is set aside for nobody any more; if no container has it, it is the host's.
+pub fn end_reservation(ledger: &Ledger, lock: &Lock, lease: &Lease) -> Result<(), LaunchError> {
+    ledger.end_reservation(lock, lease)?;
     host_nodes::give_back(ledger, lock).iter().for_each(notice);
     Ok(())
 }

@@ -7,12 +7,14 @@ use nicdock_host::inventory;
 use nicdock_host::model::{LinkLayer, PciAddress};
 
 use super::LaunchError;
-use super::end::{Recovered, clear_orphans, end_left_behind, free_nodes, recover_leases, why_broken};
+use super::end::{
+    Recovered, clear_orphans, end_left_behind, end_torn, free_nodes, recover_leases, why_broken,
+};
 use crate::kind::Kind;
-use crate::lease::{Lease, LeaseError, Ledger, State};
+use crate::lease::{Lease, LeaseError, Ledger, State, file_stem};
 use crate::phases::devices::present;
 use crate::phases::gone::has_a_netdev;
-use crate::phases::{draining, stale};
+use crate::phases::{draining, names, stale};
 use nicdock_host::source::Live;
 
 /// How long the kernel may take to return a NIC whose namespace has died.
@@ -21,7 +23,9 @@ const KERNEL_RETURN: Duration = Duration::from_secs(20);
 /// Gives back what was left, as every command does, and repairs what cannot be read.
 pub fn reconcile(ledger: &Ledger) -> Result<Recovered, LaunchError> {
     let (leases, unreadable) = split(ledger)?;
+    let ended = if unreadable.is_empty() { end_torn(ledger, &leases)? } else { Vec::new() };
     let mut recovered = recover_leases(ledger, leases)?;
+    recovered.done.extend(ended);
     for error in unreadable {
         match error {
             LeaseError::Broken { path, reason } => recovered.add(repair(ledger, &path, &reason).map(Some)),
@@ -29,6 +33,10 @@ pub fn reconcile(ledger: &Ledger) -> Result<Recovered, LaunchError> {
         }
     }
     free_nodes(ledger)?;
+    match names::complete(ledger) {
+        Ok(done) => recovered.done.extend(done),
+        Err(error) => recovered.failed.push(error.into()),
+    }
     let leases = ledger.readable()?;
     let kept = leases.iter().filter(|lease| matches!(lease.state(), State::Draining | State::Quarantined));
     recovered.failed.extend(kept.map(LaunchError::kept));
@@ -66,9 +74,16 @@ pub fn differences(ledger: &Ledger) -> Result<Recovered, LaunchError> {
             State::Draining | State::Quarantined | State::Stuck => {
                 told.failed.push(LaunchError::kept(lease));
             }
-            State::Starting | State::Held | State::Returning => {}
+            State::Reserved | State::Starting | State::Held | State::Returning => {}
         }
     }
+    told.done.extend(names::pending().iter().map(|pending| {
+        format!(
+            "{}: would add {} once no other interface is called so",
+            pending.netdev,
+            names::listed(pending)
+        )
+    }));
     for error in unreadable {
         match error {
             LeaseError::Broken { path, reason } => told.done.push(format!(
@@ -151,12 +166,12 @@ enum Place {
 /// Where the NIC of a lease's file is, by its place on the bus or its name.
 fn place(key: &str) -> Result<Place, LaunchError> {
     let host = inventory::read(&Live).map_err(|error| LaunchError::Inside(error.to_string()))?;
-    let is_it = |nic: &&nicdock_host::model::Nic| {
-        nic.pci.map_or_else(|| nic.name == key, |address| address.to_string() == key)
-    };
-    let Some(nic) = host.nics.iter().find(is_it) else {
-        let address = key.parse::<PciAddress>().ok();
-        return Ok(if address.is_some_and(has_a_netdev) { Place::Away } else { Place::Nowhere });
+    let Some(nic) = host.nics.iter().find(|nic| file_stem(&nic.key()) == key) else {
+        let (address, auxiliary) =
+            key.split_once('+').map_or((key, None), |(address, auxiliary)| (address, Some(auxiliary)));
+        let address = address.parse::<PciAddress>().ok();
+        let is_away = address.is_some_and(|address| has_a_netdev(address, auxiliary));
+        return Ok(if is_away { Place::Away } else { Place::Nowhere });
     };
     let needs_none = || {
         nic.rdma_devices
@@ -166,7 +181,7 @@ fn place(key: &str) -> Result<Place, LaunchError> {
     };
     Ok(if !nic.netdevs.is_empty() || needs_none() {
         Place::Host
-    } else if nic.pci.is_some_and(|address| !has_a_netdev(address)) {
+    } else if nic.pci.is_some_and(|address| !has_a_netdev(address, nic.auxiliary.as_deref())) {
         Place::Nowhere
     } else {
         Place::Away

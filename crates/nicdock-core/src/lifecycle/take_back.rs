@@ -1,5 +1,6 @@
 //! A NIC is taken back because an administrator says so.
 
+use nicdock_netlink::name;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -85,11 +86,12 @@ fn detach_those(
 }
 
 fn is_meant(lease: &Lease, what: &str) -> bool {
-    let nic = &lease.grant.nic;
-    nic.name == what
-        || nic.pci.is_some_and(|address| address.to_string() == what)
-        || nic.netdevs.iter().any(|netdev| netdev.name == what)
+    let (nic, called) = (&lease.grant.nic, name::canonical(what));
+    nic.name == called
+        || nic.key() == what
+        || nic.netdevs.iter().any(|netdev| netdev.name == called)
         || lease.holder(what).is_some()
+        || lease.reserved.as_ref().is_some_and(|reservation| reservation.owner.name == what)
 }
 
 fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, LaunchError> {
@@ -109,14 +111,19 @@ fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, La
             ),
             done => Ok(done),
         },
-        State::Quarantined if force => free(ledger, lease).map(Some),
+        State::Reserved | State::Quarantined if force => free(ledger, lease).map(Some),
+        State::Reserved => refuse("have its owner release it, or let --force end the reservation"),
         State::Quarantined => refuse("put that right, then free it with --force"),
     }
 }
 
 fn free(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
     let lock = ledger.lock()?;
-    end::free(ledger, &lock, lease)?;
+    if lease.is_reserved() {
+        end::end_reservation(ledger, &lock, lease)?;
+    } else {
+        end::free(ledger, &lock, lease)?;
+    }
     Ok(format!("{} can be given again, although it was kept by {}", lease.grant.nic.name, lease.kept_by()))
 }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::siblings::{Siblings, turn};
-use crate::lease::{Lease, Ledger, ProcessId, Step};
+use crate::lease::{Lease, Ledger, Step};
 use crate::phases::show::{Showing, show};
 use crate::phases::{PhaseError, allow, freeze, rdma_limits, refuse};
 use crate::request::Profile;
@@ -13,8 +13,8 @@ use crate::say::notice;
 pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {
     for step in lease.journal.iter().rev() {
         match step {
-            Step::Show { process, mounts, freezer, .. } => {
-                if let Err(error) = hide(lease, ledger, *process, *mounts, freezer.as_ref()) {
+            Step::Show { freezer, .. } => {
+                if let Err(error) = hide(lease, ledger, step) {
                     notice(format_args!(
                         "warning: {error}; the container goes on to be shown {}, which it cannot open",
                         lease.grant.nic.name
@@ -63,16 +63,12 @@ pub fn undo_late(lease: &Lease) -> Result<(), PhaseError> {
     Ok(())
 }
 
-/// Shows the container what it keeps.
-fn hide(
-    lease: &Lease,
-    ledger: &Ledger,
-    process: ProcessId,
-    mounts: u64,
-    freezer: Option<&std::path::PathBuf>,
-) -> Result<(), PhaseError> {
+/// Shows the container what it keeps, where `step` has shown it more.
+fn hide(lease: &Lease, ledger: &Ledger, step: &Step) -> Result<(), PhaseError> {
+    let Step::Show { process, mounts, freezer, unpivoted, .. } = step else { return Ok(()) };
+    let (process, unpivoted, freezer) = (*process, unpivoted.as_deref(), freezer.clone());
     let there = std::fs::metadata(format!("/proc/{}/ns/mnt", process.pid));
-    if !process.is_alive() || there.map_or(0, |of| of.ino()) != mounts {
+    if !process.is_alive() || there.map_or(0, |of| of.ino()) != *mounts {
         return Ok(());
     }
     let _turn = turn()?;
@@ -80,5 +76,14 @@ fn hide(
     let attached = siblings.view.is_some();
     let grants = if attached { &siblings.grants[..] } else { &[] };
     let view = siblings.view.unwrap_or(Profile::Off);
-    show(&Showing { process, grants, view, freezer: freezer.cloned(), cover_proc: false })
+    show(&Showing {
+        process,
+        grants,
+        view,
+        freezer,
+        cover_proc: false,
+        sys_later: false,
+        unpivoted,
+        starts_as: None,
+    })
 }

@@ -23,6 +23,9 @@ pub enum NodeError {
     Target(#[from] TargetError),
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// A reservation stands in the way.
+    #[error("{why}")]
+    Reserved { nic: String, why: String },
     /// A condition of the engine's does not hold.
     #[error("{why}")]
     Refused { kind: Kind, why: String },
@@ -41,6 +44,7 @@ impl NodeError {
             Self::Plan(error) => error.kind(),
             Self::Target(error) => error.kind(),
             Self::Launch(error) => error.kind(),
+            Self::Reserved { .. } => Kind::Held,
             Self::Refused { kind, .. } => *kind,
         }
     }
@@ -51,6 +55,7 @@ impl NodeError {
             Self::Plan(error) => error.about(),
             Self::Lease(error) => error.about(),
             Self::Launch(error) => error.about(),
+            Self::Reserved { nic, .. } => (Some(nic), None),
             _ => (None, None),
         }
     }

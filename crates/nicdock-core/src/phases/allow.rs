@@ -177,9 +177,31 @@ fn program(nodes: &[(u32, u32)], array: &OwnedFd) -> Vec<Instruction> {
 
 /// Whether a process in the group, and in the network namespace of process `pid`, can open the node: tried.
 pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, PhaseError> {
-    let what = || format!("opening {} ({}:{}) as the container would", node.name, node.major, node.minor);
-    let folder = make_nodes("tmpfs", User::default(), std::slice::from_ref(node))?;
-    let attempt = || -> io::Result<()> {
+    Ok(first_openable(group, pid, std::slice::from_ref(node))?.is_some())
+}
+
+/// The first of the nodes that such a process can open: tried.
+pub fn first_openable<'a>(
+    group: &Cgroup,
+    pid: u32,
+    nodes: &'a [DeviceNode],
+) -> Result<Option<&'a DeviceNode>, PhaseError> {
+    for part in nodes.chunks(MOST) {
+        if let Some(number) = openable(group, pid, part)? {
+            return Ok(part.get(number));
+        }
+    }
+    Ok(None)
+}
+
+fn openable(group: &Cgroup, pid: u32, nodes: &[DeviceNode]) -> Result<Option<usize>, PhaseError> {
+    let what = || {
+        let name = |node: &DeviceNode| format!("{} ({}:{})", node.name, node.major, node.minor);
+        let names: Vec<String> = nodes.iter().map(name).collect();
+        format!("opening {} as the container would", names.join(", "))
+    };
+    let folder = make_nodes("tmpfs", User::default(), nodes)?;
+    let attempt = || -> io::Result<i32> {
         seclude(&[folder.as_fd()], Streams::default())?;
         let own = std::process::id().to_string();
         for group in group.devices().into_iter().chain(group.unified()) {
@@ -187,19 +209,22 @@ pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, Pha
         }
         netns::enter(netns::of_process(pid)?)?;
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(&folder, node.name.as_str(), flags, Mode::empty()) {
-            // The device cgroup's answer (devcgroup_check_permission()).
-            Err(rustix::io::Errno::PERM) => Err(io::Error::from_raw_os_error(REFUSED)),
-            result => Ok(result.map(drop)?),
+        for (number, node) in (0..).zip(nodes) {
+            match rustix::fs::openat(&folder, node.name.as_str(), flags, Mode::empty()) {
+                // The device cgroup's answer (devcgroup_check_permission()).
+                Err(rustix::io::Errno::PERM) => {}
+                result => return result.map(|_| OPENED + number).map_err(io::Error::from),
+            }
         }
+        Ok(REFUSED)
     };
     let status = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    match Child::fork(|| attempt().map_or_else(status, |()| 0))
+    match Child::fork(|| attempt().unwrap_or_else(status))
         .and_then(|child| child.wait_at_most(LIMIT))
         .doing(what)?
     {
-        Some(0) => Ok(true),
-        Some(REFUSED) => Ok(false),
+        Some(REFUSED) => Ok(None),
+        Some(status @ OPENED..REFUSED) => Ok(usize::try_from(status - OPENED).ok()),
         Some(errno) => Err(PhaseError::new(what(), io::Error::from_raw_os_error(errno))),
         // A task that moves into a frozen group is frozen itself (cgroup_freezer_migrate_task(), kernel/cgroup/freezer.c).
         None => Err(PhaseError::new(what(), io::Error::from(io::ErrorKind::TimedOut)).with_advice(
@@ -211,5 +236,8 @@ pub fn can_open(group: &Cgroup, pid: u32, node: &DeviceNode) -> Result<bool, Pha
 /// Opening takes milliseconds; more is a group that stands still.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An exit status that no error of the kernel's has.
+/// Exit statuses that no error of the kernel's has (133 is the highest, include/uapi/asm-generic/errno.h): the first that could be opened, and none.
+const OPENED: i32 = 140;
 const REFUSED: i32 = 254;
+/// So many at once.
+const MOST: usize = 100;

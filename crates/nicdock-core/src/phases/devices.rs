@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+
+use nicdock_netlink::name;
 
 use super::{Doing, PhaseError};
 use crate::lease::DeviceNode;
@@ -54,7 +57,7 @@ pub fn every_node_of(grants: &[Grant]) -> Result<Vec<DeviceNode>, PhaseError> {
 fn is_where(sysfs: &str, class: &str, node: &str) -> bool {
     let place = |path: &str, class: &str| Some(path.split_once(&format!("/{class}/"))?.0.to_owned());
     let real = fs::canonicalize(format!("/sys/class/{class}/{node}")).unwrap_or_default();
-    let real = real.to_string_lossy();
+    let real = name::text(real.as_os_str().as_bytes());
     place(real.trim_start_matches("/sys/"), class) == place(sysfs.trim_start_matches('/'), "infiniband")
 }
 
@@ -63,8 +66,7 @@ pub fn called_now() -> Result<BTreeMap<u64, String>, PhaseError> {
     let (class, mut found) = ("infiniband_verbs", BTreeMap::new());
     for name in names(&format!("/sys/class/{class}"))? {
         let Some(identity) = identity(class, &name)? else { continue };
-        let called = fs::read_to_string(format!("/sys/class/{class}/{name}/ibdev"));
-        found.extend(called.ok().map(|called| (identity, called.trim().to_owned())));
+        found.extend(device_of(class, &name).map(|device| (identity, device)));
     }
     Ok(found)
 }
@@ -97,7 +99,7 @@ fn names(folder: &str) -> Result<Vec<String>, PhaseError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(PhaseError::new(format!("listing {folder}"), error)),
     };
-    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    let name = |entry: io::Result<fs::DirEntry>| Ok(name::text(entry?.file_name().as_bytes()));
     entries.map(name).collect::<io::Result<_>>().doing(|| format!("listing {folder}"))
 }
 
@@ -106,7 +108,28 @@ pub fn every_node() -> Result<Vec<DeviceNode>, PhaseError> {
     let folder = "/sys/class/infiniband";
     let mut nodes = Vec::new();
     for entry in fs::read_dir(folder).doing(|| format!("listing {folder}"))?.filter_map(Result::ok) {
-        nodes.extend(of_class("infiniband_verbs", "uverbs", &entry.file_name().to_string_lossy())?);
+        nodes.extend(of_class("infiniband_verbs", "uverbs", &name::text(entry.file_name().as_bytes()))?);
+    }
+    Ok(nodes)
+}
+
+/// The RDMA device that a node of a class is of, by its name now.
+pub fn device_of(class: &str, node: &str) -> Option<String> {
+    let called = fs::read(format!("/sys/class/{class}/{node}/ibdev")).ok()?;
+    Some(name::text(called.strip_suffix(b"\n").unwrap_or(&called)))
+}
+
+/// Every node of every RDMA device of the host, but for `rdma_cm`, which is every device's.
+pub fn every_node_of_host() -> Result<Vec<DeviceNode>, PhaseError> {
+    let mut nodes = Vec::new();
+    for class in ["infiniband_verbs", "infiniband_mad"] {
+        let folder = format!("/sys/class/{class}");
+        for name in names(&folder)?.into_iter().filter(|name| name != "abi_version") {
+            // One that has gone meanwhile has no device.
+            if let Some(device) = device_of(class, &name) {
+                nodes.push(read(class, &name, &device, 0o666)?);
+            }
+        }
     }
     Ok(nodes)
 }
@@ -115,8 +138,7 @@ fn of_class(class: &str, prefix: &str, device: &str) -> Result<Vec<DeviceNode>, 
     let folder = format!("/sys/class/{class}");
     let mut nodes = Vec::new();
     for name in names(&folder)? {
-        let belongs =
-            || fs::read_to_string(format!("{folder}/{name}/ibdev")).is_ok_and(|owner| owner.trim() == device);
+        let belongs = || device_of(class, &name).is_some_and(|owner| owner == device);
         if name.starts_with(prefix) && belongs() {
             // uverbs are for every user; the kernel makes umad and issm for root only.
             nodes.push(read(class, &name, device, if prefix == "uverbs" { 0o666 } else { 0o600 })?);

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use super::devices::{called_now, every_node, given_nodes, present};
 use crate::lease::{DeviceNode, Draining, Lease, ProcessId, Step};
 use crate::plan::Grant;
+use nicdock_sys::closing::Closing;
 use nicdock_sys::tables;
 
 /// How long processes that were just ended may take to close what they had.
@@ -39,7 +40,8 @@ pub fn now(lease: &Lease) -> Vec<Draining> {
     // may be another one by now.
     let there = present().unwrap_or_default();
     let mut nodes: Vec<DeviceNode> = given_nodes(std::slice::from_ref(grant)).unwrap_or_default();
-    for given in lease.journal.iter().flat_map(Step::nodes_given) {
+    let journal = if Closing::RenamedDevices.is_left_open() { &[][..] } else { &lease.journal };
+    for given in journal.iter().flat_map(Step::nodes_given) {
         if there.contains(&given.identity) && nodes.iter().all(|node| node.identity != given.identity) {
             nodes.push(given.clone());
         }
@@ -66,7 +68,8 @@ fn opener(sign: &InUse) -> Option<u32> {
 /// The host's own that had the NIC open when it was taken nevertheless, and live.
 pub fn host(grant: &Grant) -> Vec<Draining> {
     let open = grant.nic.in_use.iter().filter_map(|sign| match sign {
-        InUse::OpenNode { node, pid, command } => {
+        // One of another NIC's that this one has a port of is no business of its.
+        InUse::OpenNode { node, pid, command } if grant.nic.nodes().any(|own| own.path == *node) => {
             let (node, command) = (node.clone(), command.clone());
             Some(Draining::Process { process: ProcessId::of(*pid)?, command, node })
         }

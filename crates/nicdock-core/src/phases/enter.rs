@@ -45,7 +45,8 @@ pub fn compose(plan: &Plan, prepared: &Prepared, init: u32) -> Result<Entered, P
     verify::namespaces(init, plan.container.userns)?;
     let process = mount::open_host_path(Path::new(&format!("/proc/{init}")))
         .doing(|| format!("opening /proc/{init}"))?;
-    let brought = Brought::for_process(init).doing(|| "copying the host's sysfs and cgroups".into())?;
+    let brought =
+        Brought::for_process(init, false).doing(|| "copying the host's sysfs and cgroups".into())?;
     netns::enter_mounts_of(init)
         .doing(|| format!("entering the mount namespace of the container (process {init})"))?;
     let root = &prepared.root;
@@ -69,8 +70,17 @@ pub fn shown(grants: &[Grant], nodes: &[DeviceNode], registers: bool) -> Shown {
         shown.rdma_devices.extend(grant.rdma.iter().map(|r| r.device.name.clone()));
         if let Some(address) = grant.nic.pci {
             shown.functions.push(address.to_string());
+            // A container may have the whole function, too.
+            let is_whole = grants.iter().any(|grant| grant.nic.whole_function() == Some(address));
+            if !is_whole {
+                shown.shared_functions.push(address.to_string());
+            }
         }
         shown.bridges.extend(grant.bridges.iter().map(ToString::to_string));
+    }
+    for list in [&mut shown.functions, &mut shown.shared_functions] {
+        list.sort();
+        list.dedup();
     }
     shown.bridges.sort();
     shown.bridges.dedup();

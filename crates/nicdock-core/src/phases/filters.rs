@@ -3,14 +3,12 @@
 //! A profile's text says little: what it becomes differs with the library that compiled it, above all for other architectures'
 //! calls. So the filters are read from the kernel and asked.
 
-pub mod machine;
 mod secret;
 
 pub use secret::secret;
 
 use std::io;
 
-use machine::run;
 use nicdock_sys::tracee::Instruction;
 
 use crate::request::Netlink;
@@ -18,6 +16,8 @@ use crate::request::sockets::{
     AF_INET, AF_INET6, AF_NETLINK, AF_RDS, AF_SMC, IPPROTO_SMC, IPPROTO_TCP, SOCK_RAW, TCP_ULP,
     TELLING_PROTOCOLS,
 };
+use crate::seccomp;
+use crate::seccomp::machine::run;
 use nicdock_sys::tracee;
 
 /// `SECCOMP_RET_ACTION_FULL`, `SECCOMP_RET_LOG`, `SECCOMP_RET_ALLOW` (include/uapi/linux/seccomp.h).
@@ -144,6 +144,34 @@ pub fn keep_native(pid: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes process `pid`, which waits in a system call and is a container runtime's program still, refuse what no container's program may call, for itself and all that
+/// come of it ([`seccomp::of_created`]).
+///
+/// It is added before the runtime's own, and both count (seccomp(2)).
+pub fn add_profile(pid: u32, netlink: &[Netlink]) -> io::Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let program = seccomp::compile(&seccomp::of_created(netlink), &[])?;
+        tracee::add_seccomp_filter(pid, &seccomp::instructions(&program))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (pid, netlink);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Takes capabilities, by their numbers, from what programs that process `pid` will execute can have.
+pub fn drop_capabilities(pid: u32, capabilities: &[u32]) -> io::Result<()> {
+    if capabilities.is_empty() {
+        return Ok(());
+    }
+    #[cfg(target_arch = "x86_64")]
+    return tracee::drop_capabilities(pid, capabilities);
+    #[cfg(not(target_arch = "x86_64"))]
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// `SECCOMP_RET_KILL_PROCESS` (include/uapi/linux/seccomp.h).
 #[cfg(target_arch = "x86_64")]
 const KILL: u32 = 0x8000_0000;
@@ -161,7 +189,7 @@ const NATIVE_ONLY: [Instruction; 7] = [
 ];
 
 /// The first way that no filter of `filters` refuses.
-fn opening(filters: &[Vec<Instruction>], allowed: &[Netlink]) -> Option<Opening> {
+pub fn opening(filters: &[Vec<Instruction>], allowed: &[Netlink]) -> Option<Opening> {
     let open = |entry: &Entry, call: u32, arguments: [u64; 3]| {
         filters.iter().all(|filter| is_allowed(filter, entry.architecture, call, arguments))
     };

@@ -9,14 +9,15 @@ use nicdock_host::model::Netdev;
 
 use super::away::Away;
 use super::gone::{gone, is_nowhere, names_on_bus};
+use super::names::{self, Pending};
 use super::network::set_mtu_and_mac;
 use super::soft_rdma::Wanted;
 use super::{Doing, Patience, PhaseError, draining, ipoib, rdma_move, soft_rdma};
 use crate::lease::DeviceNode;
 use crate::lease::{Journal, Lease, Step};
 use crate::plan::{Grant, NetdevGrant, SoftRdma, come_anew};
-use crate::settings::Left;
-use nicdock_netlink::rtnl::{Link, Rtnl};
+use crate::settings::{Left, Settings};
+use nicdock_netlink::rtnl::{Link, Rtnl, message};
 use nicdock_sys::netns;
 
 /// How long the kernel may take to remove a NIC that was pulled while a program used it.
@@ -77,7 +78,7 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
         let Some(taken_to) = lease.namespace_of(name).or(by_rdma) else { continue };
         if let Some(handle) = namespace.filter(|_| !anew) {
             journal.try_begin(&Step::FetchNetdev { netdev: name.clone() });
-            left.notes.extend(fetch(handle, given)?);
+            left.extend(fetch(handle, given)?);
         }
         let away = Away::in_namespace(taken_to, patience, namespace.is_none());
         let Some(link) = wait_for(&mut host, grant, given, away, journal)? else {
@@ -90,6 +91,16 @@ fn bring_back(lease: &Lease, namespace: Option<&OwnedFd>, journal: Journal<'_>) 
         };
         journal.try_begin(&Step::RestoreNetdev { netdev: name.clone() });
         let (now, what_is_left) = restore(&mut host, given, &link)?;
+        names::note(
+            &Pending {
+                nic: grant.nic.key(),
+                netdev: now.clone(),
+                ifindex: link.ifindex,
+                name: (now != *name).then(|| name.clone()),
+                altnames: what_is_left.taken.clone(),
+            },
+            journal.ledger,
+        )?;
         left.extend(what_is_left);
         if given.host.is_ipoib() {
             let links = host.links().doing(|| "listing the host's interfaces".into())?;
@@ -151,31 +162,36 @@ fn remake(
 }
 
 /// Moves the netdev out of the container's namespace if it is there: under its name, or, should that be taken by now, under
-/// one that nobody has. Gives what was removed with it, in sentences.
-fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<Vec<String>, PhaseError> {
+/// one that nobody has. Gives what was removed with it, and what could not be, in sentences.
+fn fetch(namespace: &OwnedFd, given: &NetdevGrant) -> Result<Left, PhaseError> {
     let home = netns::current().doing(|| "opening the host's namespace".into())?;
     let mut inside = netns::within(namespace, Rtnl::open)
         .doing(|| "opening rtnetlink in the container's namespace".into())?;
     let links = inside.links().doing(|| "listing the container's interfaces".into())?;
     let exact = links.iter().find(|link| !link.is_virtual && is_same(link, &given.host));
     let Some(link) = exact.or_else(|| ipoib::with_the_queue_pair_of(&links, &given.host)) else {
-        return Ok(Vec::new());
+        return Ok(Left::default());
     };
-    let removed = ipoib::remove_children(&mut inside, &links, link)?;
+    let mut left = Left { notes: ipoib::remove_children(&mut inside, &links, link)?, ..Left::default() };
     let name = &given.host.name;
     if let Some(settings) = &given.settings {
-        settings
-            .before_move(&mut inside, link.ifindex)
-            .doing(|| format!("taking further names from {}", link.name))?;
+        settings.before_move(&mut inside, link.ifindex, &link.name, &mut left);
     }
-    match inside.move_link(link.ifindex, name, &home) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            inside.move_link(link.ifindex, &format!("nicdock{}", link.ifindex), &home)
-        }
-        result => result,
+    let is_taken = |result: &io::Result<()>| {
+        result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+    };
+    let spare = format!("nicdock{}", link.ifindex);
+    let move_home = |inside: &mut Rtnl| {
+        let result = inside.move_link(link.ifindex, name, &home);
+        if is_taken(&result) { inside.move_link(link.ifindex, &spare, &home) } else { result }
+    };
+    let mut result = move_home(&mut inside);
+    if is_taken(&result) {
+        // It is one of its further names: they come back on the host, as far as they are free there.
+        result = Settings::take_names_off(&mut inside, link.ifindex).and_then(|()| move_home(&mut inside));
     }
-    .doing(|| format!("moving {} back as {name}", link.name))?;
-    Ok(removed)
+    result.doing(|| format!("moving {} back as {name}", link.name))?;
+    Ok(left)
 }
 
 /// A netdev is remembered by the address burnt into it; one without is known by the address in use.
@@ -227,6 +243,27 @@ fn is_here(grant: &Grant) -> bool {
     grant.netdevs.iter().all(|given| names_on_bus(grant, given).contains(&given.host.name))
 }
 
+/// The routes that are not as they were although the kernel took them, in sentences.
+fn missing_routes(
+    host: &mut Rtnl,
+    planned: &Netdev,
+    index: u32,
+    name: &str,
+) -> Result<Vec<String>, PhaseError> {
+    let mut routes = planned.own_routes().peekable();
+    if routes.peek().is_none() {
+        return Ok(Vec::new());
+    }
+    let now = host.comparable_routes().doing(|| "listing the host's routes".into())?;
+    let is_missing = |raw: &[u8]| {
+        let wanted = message::payload(raw)
+            .and_then(|payload| message::comparable_route(payload, planned.ifindex, index));
+        wanted.is_ok_and(|wanted| !now.contains(&wanted))
+    };
+    let missing = routes.filter(|route| is_missing(&route.raw));
+    Ok(missing.map(|route| format!("warning: {name} is back without its {route} as before")).collect())
+}
+
 /// Makes the netdev as it was; gives what it is called now, and what could not be put back.
 fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(String, Left), PhaseError> {
     let planned = &given.host;
@@ -238,7 +275,8 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(String,
         match host.rename(index, &name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 left.notes.push(format!(
-                    "warning: {name} is back as {}: another interface is called {name} by now; rename it with ip link set",
+                    "warning: {name} is back as {}: another interface is called {name} by now; nicdock reconcile renames it once none is (before \
+                     Linux 6.2 only while it is down)",
                     link.name
                 ));
                 name.clone_from(&link.name);
@@ -269,5 +307,6 @@ fn restore(host: &mut Rtnl, given: &NetdevGrant, link: &Link) -> Result<(String,
     if let Some(settings) = &given.settings {
         left.extend(settings.restore_rest(host, index, &name, planned)?);
     }
+    left.notes.extend(missing_routes(host, planned, index, &name)?);
     Ok((name, left))
 }

@@ -1,21 +1,25 @@
 //! Whether a NIC, or its netdev, is nowhere any more, so that there is nothing to give back and nobody to wait for.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nicdock_host::model::PciAddress;
+use nicdock_host::model::{PciAddress, is_subfunction};
+use nicdock_netlink::name;
 
 use crate::plan::{Grant, NetdevGrant};
 
-/// How far below its function a NIC's netdevs are: below the function itself, or below one device in it (virtio, a subfunction).
+/// How far below its function a NIC's netdevs are: below the function itself, or below one device in it (virtio).
 const DEPTH: usize = 1;
 
 /// Why there is no netdev to give back, if it is told apart from one that is lost.
 pub fn gone(grant: &Grant) -> Option<String> {
     let address = grant.nic.pci?;
-    let function = function(address);
+    let auxiliary = grant.nic.auxiliary.as_deref();
+    let function = device(address, auxiliary);
     // One that was made anew has another name by now.
-    let parents = grant.netdevs.iter().filter_map(parent).filter(|it| it.exists() || !has_a_netdev(address));
+    let parents =
+        grant.netdevs.iter().filter_map(parent).filter(|it| it.exists() || !has_a_netdev(address, auxiliary));
     // A NIC of virtio has two: that of the function (virtio-pci) and that of the device in it (virtio_net).
     let mut devices = std::iter::once(function.clone()).chain(parents);
     let why = if function.exists() {
@@ -29,7 +33,7 @@ pub fn gone(grant: &Grant) -> Option<String> {
     } else {
         "was unplugged meanwhile: there is nothing to give back".to_owned()
     };
-    Some(format!("{} ({address}) {why}", grant.nic.name))
+    Some(format!("{} ({}) {why}", grant.nic.name, grant.nic.key()))
 }
 
 /// Why a netdev is in no network namespace, although its NIC is there with a driver: that may make no netdevs any more (an auxiliary
@@ -51,7 +55,7 @@ pub fn netdev_folders(grant: &Grant, given: &NetdevGrant) -> Vec<PathBuf> {
     match (parent(given), grant.nic.pci) {
         (Some(parent), None) => folders(&parent, 0),
         (Some(parent), _) if parent.exists() => folders(&parent, 0),
-        (_, Some(address)) => folders(&function(address), DEPTH),
+        (_, Some(address)) => folders(&device(address, grant.nic.auxiliary.as_deref()), DEPTH),
         (None, None) => Vec::new(),
     }
 }
@@ -60,21 +64,22 @@ pub fn netdev_folders(grant: &Grant, given: &NetdevGrant) -> Vec<PathBuf> {
 pub fn names_on_bus(grant: &Grant, given: &NetdevGrant) -> Vec<String> {
     let listed = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
     let entries = netdev_folders(grant, given).into_iter().flat_map(listed);
-    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    entries.map(|e| name::text(e.file_name().as_bytes())).collect()
 }
 
-/// Whether the function at this address has a netdev, in whatever network namespace.
-pub fn has_a_netdev(address: PciAddress) -> bool {
-    !folders(&function(address), DEPTH).is_empty()
+/// Whether the function at this address, or its sub-function `auxiliary`, has a netdev, in whatever network namespace.
+pub fn has_a_netdev(address: PciAddress, auxiliary: Option<&str>) -> bool {
+    !folders(&device(address, auxiliary), DEPTH).is_empty()
 }
 
-fn function(address: PciAddress) -> PathBuf {
-    Path::new("/sys/bus/pci/devices").join(address.to_string())
+fn device(address: PciAddress, auxiliary: Option<&str>) -> PathBuf {
+    let function = Path::new("/sys/bus/pci/devices").join(address.to_string());
+    auxiliary.map_or_else(|| function.clone(), |auxiliary| function.join(auxiliary))
 }
 
 /// The device that a netdev is of: `devices/…/virtio3/net/eth3` is that of virtio3.
 fn parent(given: &NetdevGrant) -> Option<PathBuf> {
-    let netdev = Path::new("/sys").join(given.host.sysfs.trim_start_matches('/'));
+    let netdev = name::path(&format!("/sys/{}", given.host.sysfs.trim_start_matches('/')));
     let class = netdev.parent().filter(|class| class.ends_with("net"))?;
     class.parent().map(Path::to_owned)
 }
@@ -90,7 +95,9 @@ fn folders(device: &Path, depth: usize) -> Vec<PathBuf> {
         return Vec::new();
     }
     let entries = fs::read_dir(device).into_iter().flatten().flatten();
-    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let is_other_nic = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(is_subfunction);
+    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let below = entries.filter(|entry| is_folder(entry) && !is_other_nic(entry));
     below.flat_map(|entry| folders(&entry.path(), depth - 1)).collect()
 }
 
@@ -102,7 +109,9 @@ mod tests {
     fn netdevs_are_found_in_the_function_and_in_a_device_in_it() {
         let function = tempfile::tempdir().unwrap();
         let at = |name: &str| function.path().join(name);
-        assert!(folders(function.path(), DEPTH).is_empty());
+        fs::create_dir_all(at("mlx5_core.sf.4/net")).unwrap();
+        assert!(folders(function.path(), DEPTH).is_empty(), "a sub-function's netdev is not its function's");
+        assert_eq!(folders(&at("mlx5_core.sf.4"), DEPTH), [at("mlx5_core.sf.4/net")]);
         fs::create_dir_all(at("virtio3/net")).unwrap();
         std::os::unix::fs::symlink(at("virtio3"), at("physfn")).unwrap();
         assert_eq!(folders(function.path(), DEPTH), [at("virtio3/net")]);

@@ -9,6 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nicdock_host::model::Netdev;
+use nicdock_netlink::name;
 
 use super::gone::names_on_bus;
 use super::{Doing, PhaseError};
@@ -63,7 +64,7 @@ pub fn find_anew(
 
 /// Whether an interface of the host is the planned netdev's port's: of a NIC with two ports each has one.
 pub fn is_port(name: &str, given: &NetdevGrant) -> bool {
-    let port = || fs::read_to_string(format!("/sys/class/net/{name}/dev_port"));
+    let port = || fs::read_to_string(name::path(&format!("/sys/class/net/{name}/dev_port")));
     !given.host.is_ipoib() || port().is_ok_and(|port| port.trim() == given.host.dev_port.to_string())
 }
 

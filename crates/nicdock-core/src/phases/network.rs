@@ -1,7 +1,9 @@
 //! Moves the netdevs into the container's network namespace and configures them there.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use super::soft_rdma::Wanted;
 use super::{Doing, Patience, PhaseError, draining, ipoib, link, rdma_move, soft_rdma, stale};
@@ -9,7 +11,9 @@ use nicdock_host::model::Netdev;
 
 use crate::lease::{Journal, Step};
 use crate::plan::{Grant, NetdevGrant, RdmaGrant, come_anew};
+use crate::say::notice;
 use crate::settings::Left;
+use nicdock_netlink::name;
 use nicdock_netlink::rtnl::{Link, Rtnl};
 use nicdock_sys::netns;
 
@@ -119,11 +123,30 @@ fn check_identity(links: &[Link], given: &NetdevGrant) -> Result<(), PhaseError>
         .with_advice("run nicdock ls, and try again"))
 }
 
+/// An engine may keep whatever comes into its containers from IPv6 (Docker, `net.ipv6.conf.default.disable_ipv6`), and the kernel takes no address of it then
+/// (`inet6_addr_add()`, net/ipv6/addrconf.c). A NIC with such an address has IPv6.
+fn allow_ipv6(given: &NetdevGrant) -> io::Result<()> {
+    let is_wanted = if given.addresses.is_empty() {
+        given.host.addresses.iter().any(|address| address.ip.is_ipv6())
+    } else {
+        given.addresses.iter().any(|address| address.ip.is_ipv6())
+    };
+    let path = Path::new("/proc/sys/net/ipv6/conf").join(name::path(&given.name)).join("disable_ipv6");
+    // Those two are the folders of all interfaces.
+    let has_one = !["all", "default"].contains(&&*given.name);
+    // That of the caller's network namespace.
+    if !is_wanted || !has_one || fs::read_to_string(&path).map_or(true, |now| now.trim_end() == "0") {
+        return Ok(());
+    }
+    fs::write(path, "0")
+}
+
 fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
     let name = &given.name;
     let link = find(inside, name)?;
     set_mtu_and_mac(inside, &link, &given.host, name)?;
     inside.set_up(link.ifindex, true).doing(|| format!("setting {name} up"))?;
+    allow_ipv6(given).doing(|| format!("allowing IPv6 on {name}"))?;
     if given.addresses.is_empty() {
         for address in &given.host.addresses {
             inside
@@ -139,9 +162,12 @@ fn configure(inside: &mut Rtnl, given: &NetdevGrant) -> Result<(), PhaseError> {
     }
     // Routes of addresses that were replaced would lead nowhere.
     for route in given.host.own_routes().filter(|_| given.addresses.is_empty()) {
-        inside
-            .restore_route(&route.raw, given.host.ifindex, link.ifindex)
-            .doing(|| format!("adding the {route} by {name}"))?;
+        if let Err(error) = inside.restore_route(&route.raw, given.host.ifindex, link.ifindex) {
+            // Its source may be another interface's address, another leg of it another interface.
+            notice(format_args!(
+                "warning: the container is without the {route} by {name}, which cannot be there: {error}"
+            ));
+        }
     }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
 use super::{Doing, PhaseError};
-use crate::lease::{PRIVATE, STATE, make_folder};
+use crate::lease::{PRIVATE, PUBLIC, STATE, make_folder};
 use nicdock_sys::{bpf, mount, mountinfo};
 
 /// The names of one lease's programs. The caller is in the host's mount namespace.
@@ -18,6 +19,15 @@ pub struct Pins {
 
 fn place() -> PathBuf {
     Path::new(STATE).join("bpf")
+}
+
+/// Whoever mounts the file system, makes a folder in it or unmounts it waits for the others: two that come at once would mount it twice, or one unmount
+/// what the other has just filled. The lock is the folder of nicdock's state (flock(2)), and not the ledger's, which a caller may hold.
+fn lock() -> io::Result<OwnedFd> {
+    make_folder(Path::new(STATE), PUBLIC)?;
+    let lock = rustix::fs::open(STATE, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
 }
 
 fn is_mounted() -> Result<bool, PhaseError> {
@@ -34,6 +44,7 @@ impl Pins {
     pub fn make(&self) -> Result<(), PhaseError> {
         let place = place();
         let what = || format!("mounting a bpffs on {}", place.display());
+        let _lock = lock().doing(what)?;
         make_folder(&place, PRIVATE).doing(what)?;
         if !is_mounted()? {
             let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -72,6 +83,7 @@ impl Pins {
     /// Removes the names; the last of all takes the file system along.
     pub fn remove(&self) -> Result<(), PhaseError> {
         let what = || format!("removing {}", self.folder.display());
+        let _lock = lock().doing(what)?;
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(PhaseError::new(what(), error));

@@ -7,9 +7,12 @@ pub use late::{lack_foreign, left_to, refuse_foreign};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::devices::called_now;
+use nicdock_netlink::name;
+
+use super::devices::{called_now, device_of};
 use super::turn::Turn;
 use super::{Doing, PhaseError, cgroup};
 use crate::lease::DeviceNode;
@@ -62,6 +65,9 @@ fn names<'a>(
     devices: impl Iterator<Item = &'a RdmaGrant>,
     given: &[DeviceNode],
 ) -> BTreeSet<String> {
+    if Closing::RenamedDevices.is_left_open() {
+        return devices.map(|rdma| rdma.device.name.clone()).collect();
+    }
     let mut names: BTreeSet<String> =
         given.iter().filter_map(|node| called.get(&node.identity)).cloned().collect();
     let nodeless = devices.filter(|rdma| given.iter().all(|node| node.device != rdma.device.name));
@@ -72,7 +78,9 @@ fn names<'a>(
 /// A line begins with the device's name, which ends at the first blank (`rdmacg_resource_set_max()`), while `nldev_newlink()` takes any
 /// name.
 fn can_be_limited(device: &str) -> bool {
-    !device.is_empty() && !device.contains(|c: char| c.is_whitespace() || c.is_control())
+    // 0xa0 is a blank for the kernel (lib/ctype.c).
+    let is_part = |byte: &u8| byte.is_ascii_graphic() || !byte.is_ascii() && *byte != 0xa0;
+    !device.is_empty() && name::bytes(device).iter().all(is_part)
 }
 
 fn nothing() -> RdmaLimits {
@@ -89,13 +97,19 @@ pub fn turn() -> Result<Turn, PhaseError> {
 /// Others' groups are left as they are: see [`lift`] for what limits do in a group that its engine removes.
 pub fn limited(name: &str, device: &str) -> Option<(PathBuf, String)> {
     let folder = cgroup::folder("rdma", name);
-    let text = fs::read_to_string(folder.join(FILE)).ok()?;
+    let text = content(folder.join(FILE)).ok()?;
     let is_limited = |(of, found): (&str, &str)| of == device && found != line(device, RdmaLimits::default());
     // As `set` and `refuse_foreign` have written it; what is read may be another device's name.
     lines(&text).any(is_limited).then(|| (folder, line(device, nothing())))
 }
 
 /// Each line that is one device's, by its name: some names look like lines themselves.
+/// A file of limits, with names as the texts that stand for them.
+fn content(path: impl AsRef<Path>) -> io::Result<String> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.split(|byte| *byte == b'\n').map(name::text).collect::<Vec<_>>().join("\n"))
+}
+
 fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_one = |found: &&str| found.split_whitespace().count() == 3;
     text.lines().map(str::trim).filter(is_one).filter_map(|found| Some((found.split_once(' ')?.0, found)))
@@ -109,7 +123,7 @@ pub fn free(folder: &Path, device: &str) -> Result<(), PhaseError> {
 /// Makes them as `before` says. A group, or a device, that has gone has taken them along.
 pub fn put_back(folder: &Path, before: &str) -> Result<(), PhaseError> {
     let path = folder.join(FILE);
-    match fs::write(&path, before) {
+    match fs::write(&path, name::bytes(before)) {
         Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => {
             Err(PhaseError::new(format!("writing '{before}' to {}", path.display()), error))
         }
@@ -123,13 +137,13 @@ pub fn put_back(folder: &Path, before: &str) -> Result<(), PhaseError> {
 /// them, kernel/cgroup/rdma.c), and the kernel crashes when the device goes: seen on Linux 6.1.
 pub fn lift(folder: &Path) -> io::Result<()> {
     let path = folder.join(FILE);
-    let lines = match fs::read_to_string(&path) {
+    let lines = match content(&path) {
         Ok(lines) => lines,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     for (device, _) in self::lines(&lines) {
-        match fs::write(&path, line(device, RdmaLimits::default())) {
+        match fs::write(&path, name::bytes(&line(device, RdmaLimits::default()))) {
             // It has gone meanwhile, and its limits with it; or it is a part of another's name.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EINVAL)) => {}
             result => result?,
@@ -143,17 +157,15 @@ pub fn lift(folder: &Path) -> io::Result<()> {
 fn devices() -> Result<BTreeSet<String>, PhaseError> {
     let here = listing("/sys/class/infiniband")?;
     let verbs = listing("/sys/class/infiniband_verbs")?;
-    let device = |node: &String| fs::read_to_string(format!("/sys/class/infiniband_verbs/{node}/ibdev")).ok();
-    let everywhere = verbs.iter().filter_map(device).map(|name| name.trim().to_owned());
+    let everywhere = verbs.iter().filter_map(|node| device_of("infiniband_verbs", node));
     Ok(everywhere.chain(here).collect())
 }
 
 fn listing(folder: &str) -> Result<Vec<String>, PhaseError> {
     match fs::read_dir(folder) {
-        Ok(entries) => Ok(entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect()),
+        Ok(entries) => {
+            Ok(entries.filter_map(Result::ok).map(|entry| name::text(entry.file_name().as_bytes())).collect())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(PhaseError::new(format!("listing {folder}"), error)),
     }
@@ -162,8 +174,8 @@ fn listing(folder: &str) -> Result<Vec<String>, PhaseError> {
 fn write(folder: &Path, line: &str) -> Result<(), PhaseError> {
     let path = folder.join(FILE);
     let what = || format!("writing '{line}' to {}", path.display());
-    fs::write(&path, line).doing(what).map_err(PhaseError::without_rdma_controller)?;
-    let set = fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
+    fs::write(&path, name::bytes(line)).doing(what).map_err(PhaseError::without_rdma_controller)?;
+    let set = content(&path).doing(|| format!("reading {}", path.display()))?;
     if set.lines().any(|found| found.trim() == line) {
         return Ok(());
     }
@@ -244,7 +256,12 @@ mod tests {
         let text = "rxe1 x hca_handle=max hca_object=max\nrxe1 hca_handle=0 hca_object=0 \n";
         let found: Vec<_> = lines(text).collect();
         assert_eq!(found, [("rxe1", "rxe1 hca_handle=0 hca_object=0")]);
-        assert!(can_be_limited("mlx5_0") && !can_be_limited("rxe1 x") && !can_be_limited("a\nb"));
+        assert!(
+            can_be_limited("mlx5_0")
+                && !can_be_limited("rxe1 x")
+                && !can_be_limited("a\\x0ab")
+                && can_be_limited("a\\xe4b")
+        );
     }
 
     #[test]

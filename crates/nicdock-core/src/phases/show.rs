@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +43,12 @@ pub struct Showing<'a> {
     pub freezer: Option<PathBuf>,
     /// Cover what is not to be seen in /proc, too: for a container whose program has not started, since nothing uncovers it.
     pub cover_proc: bool,
+    /// Its engine makes /proc/sys read-only by itself, later.
+    pub sys_later: bool,
+    /// Where its root is mounted, if its engine has not made it the root of its process yet.
+    pub unpivoted: Option<&'a Path>,
+    /// For a process that is its engine's program still: the user of the container's, whose the nodes are. Else they are the process's user's.
+    pub starts_as: Option<User>,
 }
 
 /// Exchanges what is shown, and compares it with what was to be.
@@ -61,7 +68,7 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     let pid = showing.process.pid;
     let what = || format!("entering the container of process {pid}");
     netns::enter(netns::of_process(pid).doing(what)?).doing(what)?;
-    let root = mount::open_host_path(Path::new(&format!("/proc/{pid}/root"))).doing(what)?;
+    let root = root(showing).doing(what)?;
     let process = mount::open_host_path(Path::new(&format!("/proc/{pid}"))).doing(what)?;
     if !showing.process.is_alive() {
         return Err(PhaseError::new(what(), io::Error::new(io::ErrorKind::NotFound, "it has ended")));
@@ -71,9 +78,14 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     let stopping = || stopping.as_ref().map(|text| text()).unwrap_or_default();
     let mut freezer = showing.freezer.as_deref().map(Freezer::open).transpose().doing(stopping)?;
     let mounts = fs::File::open(format!("/proc/{pid}/ns/mnt")).doing(what)?;
-    let user = user(pid).doing(|| format!("reading /proc/{pid}/status"))?;
+    let user = user(showing).doing(|| format!("reading /proc/{pid}/status"))?;
     let made = if showing.grants.is_empty() { None } else { Some(make(showing)?) };
     netns::enter_mounts(&mounts).doing(what)?;
+    let chroot = || -> io::Result<()> {
+        rustix::process::fchdir(&root)?;
+        Ok(rustix::process::chroot(".")?)
+    };
+    chroot().doing(what)?;
     let place = Place { root: &root, process: &process, host: &host, user };
     if let Some(freezer) = &mut freezer {
         freezer.freeze().doing(stopping)?;
@@ -82,7 +94,7 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
         place.take_off(path)?;
     }
     if showing.cover_proc {
-        place.cover_proc()?;
+        place.cover_proc(showing.sys_later)?;
     }
     if let Some(made) = &made {
         if made.has_nodes || place.has(NODES)? {
@@ -94,11 +106,6 @@ fn exchange(showing: &Showing<'_>) -> Result<(), PhaseError> {
     }
     drop(freezer);
     let Some(made) = made else { return Ok(()) };
-    let chroot = || -> io::Result<()> {
-        rustix::process::fchdir(&root)?;
-        Ok(rustix::process::chroot(".")?)
-    };
-    chroot().doing(what)?;
     verify::shows(&made.shown, showing.view)
 }
 
@@ -112,8 +119,10 @@ fn make(showing: &Showing<'_>) -> Result<Made, PhaseError> {
     let names = links.into_iter().map(|link| link.name);
     // It may have interfaces that are its engine's, and goes on to see them.
     shown.netdevs = names.filter(|name| name != "lo" && !verify::is_fallback(name)).collect();
-    let brought = Brought::for_process(pid).doing(|| "copying the host's sysfs and cgroups".into())?;
-    let user = user(pid).doing(|| format!("reading /proc/{pid}/status"))?;
+    let starts = showing.starts_as.is_some();
+    let brought =
+        Brought::for_process(pid, starts).doing(|| "copying the host's sysfs and cgroups".into())?;
+    let user = user(showing).doing(|| format!("reading /proc/{pid}/status"))?;
     let (nodes, has_nodes) = (make_nodes(SOURCE, user, &given)?, !given.is_empty());
     if showing.view == Profile::Off {
         return Ok(Made { nodes, has_nodes, sys: None, shown });
@@ -133,8 +142,37 @@ fn make(showing: &Showing<'_>) -> Result<Made, PhaseError> {
     Ok(Made { nodes, has_nodes, sys: Some(mount::copy_tree(&target).doing(what)?), shown })
 }
 
-fn user(pid: u32) -> io::Result<User> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+/// The root of the container's file system.
+///
+/// An OCI runtime calls hooks when everything is mounted below the bundle's root, but pivot_root(2) is still to come. Others may own a folder on
+/// the way there, and put another in its place: the mount is what counts, and only root can exchange that.
+fn root(showing: &Showing<'_>) -> io::Result<OwnedFd> {
+    let of_process = format!("/proc/{}/root", showing.process.pid);
+    let place = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let is_hosts = place(&format!("{of_process}/"))? == place("/")?;
+    let Some(path) = showing.unpivoted.filter(|_| is_hosts) else {
+        return mount::open_host_path(Path::new(&of_process));
+    };
+    let list = fs::read(format!("/proc/{}/mountinfo", showing.process.pid))?;
+    let mounted: Vec<u64> =
+        mountinfo::parse(&list).filter(|mounted| mounted.point == path).map(|mounted| mounted.id).collect();
+    if mounted.is_empty() && showing.starts_as.is_none() {
+        // Its engine has made it the root since, of the same file system as the host's.
+        return mount::open_host_path(Path::new(&of_process));
+    }
+    let root = mount::open_host_path(Path::new(&format!("{of_process}{}", path.display())))?;
+    if mount::is_root(&root)? && mounted.contains(&mount::id(&root)?) {
+        return Ok(root);
+    }
+    let reason = format!("nothing is mounted on {}, which is to be the container's root", path.display());
+    Err(io::Error::other(reason))
+}
+
+fn user(showing: &Showing<'_>) -> io::Result<User> {
+    if let Some(user) = showing.starts_as {
+        return Ok(user);
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", showing.process.pid))?;
     let effective = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
@@ -183,12 +221,12 @@ impl Place<'_> {
         Ok(())
     }
 
-    fn cover_proc(&self) -> Result<(), PhaseError> {
+    fn cover_proc(&self, sys_later: bool) -> Result<(), PhaseError> {
         let what = || "covering what is not to be seen in /proc of the container".to_owned();
         let options = [("source", Some(SOURCE)), ("mode", Some("755")), ("size", Some("64k"))];
         let scratch = mount::detached("tmpfs", &options, MountAttrFlags::empty()).doing(what)?;
         self.put_on(SYS, &scratch)?;
-        let covered = view::cover_proc(scratch.as_fd())
+        let covered = view::cover_proc(scratch.as_fd(), sys_later)
             .map_err(|e| PhaseError::new(format!("covering {} in the container", e.path), e.error));
         mount::unmount(&scratch).doing(what)?;
         covered

@@ -26,26 +26,40 @@ pub fn works_in_netns(host: &Host) -> Option<bool> {
         Ok("no") => return Some(false),
         _ => {}
     }
-    let works = Child::fork(|| i32::from(attempt().is_none())).and_then(|mut child| child.wait()).ok()? == 0;
+    let works =
+        match Child::fork(|| attempt().map_or(UNKNOWN, i32::from)).and_then(|mut child| child.wait()).ok()? {
+            0 => false,
+            1 => true,
+            // What kept it from being tried need not be so the next time.
+            _ => return None,
+        };
     let _ = fs::create_dir_all(STATE).and_then(|()| fs::write(&kept, if works { "yes" } else { "no" }));
     Some(works)
 }
 
-/// The scratch namespace and all in it die with this process.
-fn attempt() -> Option<()> {
+/// Exit status of a process that could not try it.
+const UNKNOWN: i32 = 2;
+
+/// The scratch namespace and all in it die with this process. `None`: it could not be tried.
+fn attempt() -> Option<bool> {
     netns::enter_new().ok()?;
     let mut inside = Rtnl::open().ok()?;
     inside.add_veth("probe0", "probe1").ok()?;
-    for link in inside.links().ok()?.iter().filter(|link| link.name != "lo") {
+    // Modules of tunnels have made theirs in it, too, and not every one of them can be set up (`fb_tunnels_only_for_init_net`).
+    for link in inside.links().ok()?.iter().filter(|link| ["probe0", "probe1"].contains(&&*link.name)) {
         inside.set_up(link.ifindex, true).ok()?;
     }
     let name = format!("probe{}", std::process::id());
     let socket = nicdock_netlink::rdma::Socket::open().ok()?;
-    socket.new_link("rxe", &name, "probe0").ok()?;
+    match socket.new_link("rxe", &name, "probe0") {
+        // It looks for the netdev in the first namespace (`rxe_newlink()` up to 6.x).
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Some(false),
+        result => result.ok()?,
+    }
     let listens = fs::read_to_string("/proc/self/net/udp").is_ok_and(|text| text.contains(PORT));
     let devices = socket.devices().ok()?;
     if let Some(device) = devices.iter().find(|d| d.name == name) {
         let _ = socket.delete_link(device.index);
     }
-    listens.then_some(())
+    Some(listens)
 }

@@ -8,6 +8,7 @@ pub use namespaces::check as namespaces;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use super::enter::Entered;
 use super::{Doing, PhaseError};
@@ -15,6 +16,7 @@ use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::request::Profile;
 use crate::view::Shown;
+use nicdock_netlink::name;
 use nicdock_netlink::rtnl::Rtnl;
 use nicdock_sys::mount;
 
@@ -73,7 +75,7 @@ fn set(names: &[String]) -> BTreeSet<String> {
 fn listing(folder: &str) -> Result<BTreeSet<String>, PhaseError> {
     match fs::read_dir(folder) {
         Ok(entries) => {
-            Ok(entries.filter_map(Result::ok).map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+            Ok(entries.filter_map(Result::ok).map(|e| name::text(e.file_name().as_bytes())).collect())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
         Err(error) => Err(PhaseError::new(format!("listing {folder} in the container"), error)),

@@ -48,7 +48,7 @@ const OPENS: [Opening; 23] = [
     opening("CAP_SYS_ADMIN", "mounting a fresh /sys over the view, and namespaces of the host", None),
     opening(
         "CAP_NET_ADMIN",
-        "changing the NIC's MAC address, names, filters and VFs, and giving it to another network namespace that a process has a descriptor of",
+        "changing the NIC's MAC address, filters, VFs and names (bytes of any kind, which the host has until nicdock takes them away), and giving it to another network namespace that a process has a descriptor of",
         None,
     ),
     opening("CAP_NET_RAW", "forged packets and listening to all that the NIC receives", None),

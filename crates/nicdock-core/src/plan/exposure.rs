@@ -7,6 +7,9 @@ use super::Grant;
 use crate::request::Profile;
 use crate::request::{Netlink, Request};
 
+/// The weakness of a device whose netdev stays on the host: [`of_gids`].
+pub const GIDS: &str = "gids";
+
 /// The table of GIDs belongs to the RDMA device and knows no namespaces: whatever stands on its netdev adds to it, wherever it is
 /// (`enum_all_gids_of_dev_cb()`, drivers/infiniband/core/roce_gid_mgmt.c).
 pub fn of_gids(grant: &Grant) -> Option<Weakness> {
@@ -17,7 +20,7 @@ pub fn of_gids(grant: &Grant) -> Option<Weakness> {
              programs can send from them",
             grant.nic.name
         );
-        Weakness::new("gids", what)
+        Weakness::new(GIDS, what)
     })
 }
 
@@ -51,7 +54,7 @@ pub fn of_grants(grants: &[Grant]) -> Vec<Weakness> {
 }
 
 /// Nodes beyond those of every program.
-fn of_nodes(umad: bool, rdma_cm: bool) -> impl Iterator<Item = Weakness> {
+pub fn of_nodes(umad: bool, rdma_cm: bool) -> impl Iterator<Item = Weakness> {
     let umad = umad.then(|| {
         Weakness::new(
             "umad",

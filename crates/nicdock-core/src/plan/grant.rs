@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use nicdock_host::model::{
     Address, Host, IsolationMethod, Mac, Netdev, Nic, NicKind, Node, PciAddress, RdmaDevice, RdmaNetnsMode,
+    is_soft,
 };
+use nicdock_netlink::name;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerNic, Facts, PlanError};
+use super::{ContainerNetdev, ContainerNic, Facts, PlanError};
 use crate::request::{AddressWithPrefix, NetdevMode, NicRequest};
 use crate::settings::Settings;
 
@@ -38,6 +40,9 @@ pub struct NetdevGrant {
     pub host: Netdev,
     /// Its name inside.
     pub name: String,
+    /// Was just this name asked for? Else it gives way to an interface that the container has.
+    #[serde(default)]
+    pub is_named: bool,
     /// Addresses that replace its own; empty keeps its own.
     pub addresses: Vec<AddressWithPrefix>,
     /// What else the host has set on it; remembered when it is taken, so a plan that was only shown has none.
@@ -78,28 +83,38 @@ pub struct SoftRdma {
 impl Grant {
     /// The NIC as the container will see it.
     pub fn inside(&self) -> ContainerNic {
-        let netdev = self.netdevs.first();
         let link_local = |a: &&Address| a.scope != 253;
-        let addresses = match netdev {
-            Some(given) if given.addresses.is_empty() => {
+        let addresses = |given: &NetdevGrant| -> Vec<String> {
+            if given.addresses.is_empty() {
                 given.host.addresses.iter().filter(link_local).map(ToString::to_string).collect()
+            } else {
+                given.addresses.iter().map(ToString::to_string).collect()
             }
-            Some(given) => given.addresses.iter().map(ToString::to_string).collect(),
-            None => Vec::new(),
         };
-        let device = self.rdma.first().map(|r| &r.device);
+        let netdevs = self.netdevs.iter().map(|given| ContainerNetdev {
+            name: given.name.clone(),
+            addresses: addresses(given),
+            mtu: given.host.mtu,
+            mac: given.host.mac.as_ref().map(Mac::to_string),
+        });
+        let netdevs: Vec<ContainerNetdev> = netdevs.collect();
+        let rdma_devices: Vec<String> = self.rdma.iter().map(|rdma| rdma.device.name.clone()).collect();
         let mut nodes: Vec<String> = self.nodes().map(|n| n.path.clone()).collect();
         if self.rdma_cm {
             nodes.push("/dev/infiniband/rdma_cm".to_owned());
         }
+        let first = netdevs.first();
         ContainerNic {
-            netdev: netdev.map(|n| n.name.clone()),
-            rdma_device: device.map(|d| d.name.clone()),
+            netdev: first.map(|netdev| netdev.name.clone()),
+            rdma_device: rdma_devices.first().cloned(),
             nodes,
-            addresses,
-            mtu: netdev.map(|n| n.host.mtu),
-            mac: netdev.and_then(|n| n.host.mac.as_ref()).map(Mac::to_string),
+            addresses: netdevs.iter().flat_map(|netdev| netdev.addresses.iter().cloned()).collect(),
+            mtu: first.map(|netdev| netdev.mtu),
+            mac: first.and_then(|netdev| netdev.mac.clone()),
             pci: self.nic.pci.map(|p| p.to_string()),
+            auxiliary: self.nic.auxiliary.clone(),
+            netdevs,
+            rdma_devices,
         }
     }
 
@@ -134,7 +149,8 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
         .iter()
         .map(|netdev| NetdevGrant {
             host: netdev.clone(),
-            name: request.netdev_name.clone().unwrap_or_else(|| netdev.name.clone()),
+            name: request.netdev_name.as_deref().map_or_else(|| netdev.name.clone(), name::canonical),
+            is_named: request.netdev_name.is_some(),
             addresses: request.addresses.clone(),
             settings: None,
         })
@@ -160,7 +176,8 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
     }
     let function = nic.pci.and_then(|address| host.function(address));
     let bridges = function.map(|f| f.bridges.clone()).unwrap_or_default();
-    let vfs = function.map(|f| f.vfs.clone()).unwrap_or_default();
+    let whole = function.filter(|_| nic.auxiliary.is_none());
+    let vfs = whole.map(|f| f.vfs.clone()).unwrap_or_default();
     let NicRequest { umad, rdma_cm, link_timeout, .. } = *request;
     Ok(Grant { nic, netdevs, rdma, bridges, vfs, umad, rdma_cm, link_timeout })
 }
@@ -177,17 +194,32 @@ fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {
         if !nic.is_physical() {
             return refuse(netdev, "it is no PCI device, so the kernel destroys it with the namespace");
         }
+        if let Some(unread) = netdev.unread.first() {
+            return refuse(
+                netdev,
+                &format!(
+                    "not everything that the kernel tells of it is understood, so it could not be given back as it was: {unread}"
+                ),
+            );
+        }
+        if !netdev.lost.is_empty() {
+            return refuse(netdev, &netdev.lost.join("; "));
+        }
+        let is_siw = |device: &RdmaDevice| device.driver.as_deref() == Some("siw");
         match nic.kind {
+            // One may be beside a soft-RoCE device.
+            NicKind::SoftRoce | NicKind::SoftIwarp
+                if nic.kind == NicKind::SoftIwarp || nic.rdma_devices.iter().any(is_siw) =>
+            {
+                return refuse(
+                    netdev,
+                    "moving it destroys its soft-iWARP device, which works in the first namespace only",
+                );
+            }
             NicKind::SoftRoce if facts.soft_roce_in_netns != Some(true) => {
                 return refuse(
                     netdev,
                     "moving it destroys its soft-RoCE device, and this kernel can make none inside a network namespace",
-                );
-            }
-            NicKind::SoftIwarp => {
-                return refuse(
-                    netdev,
-                    "moving it destroys its soft-iWARP device, which works in the first namespace only",
                 );
             }
             _ => {}
@@ -197,11 +229,8 @@ fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {
 }
 
 fn remake(nic: &Nic, device: &RdmaDevice) -> Option<SoftRdma> {
-    let kind = match nic.kind {
-        NicKind::SoftRoce => "rxe",
-        NicKind::SoftIwarp => "siw",
-        _ => return None,
-    };
+    // Each by the driver that it has: there may be one of each on a netdev.
+    let kind = device.driver.as_deref().filter(|driver| is_soft(driver))?;
     let netdev = device
         .ports
         .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use nicdock_host::model::{Host, Nic};
+use nicdock_host::model::{Host, Nic, Representor, own_nodes};
 
 use super::Facts;
 use crate::keeper::Keeper;
@@ -22,6 +22,12 @@ pub struct Candidate {
     pub refused: Option<Refusal>,
 }
 
+impl Candidate {
+    fn of(nic: &Nic, refused: Option<Refusal>) -> Self {
+        Self { nic: nic.name.clone(), name: describe(nic), key: nic.key(), refused }
+    }
+}
+
 /// Why a NIC cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -33,6 +39,10 @@ pub enum Refusal {
     Held(Keeper),
     #[error("has no netdev and no RDMA device here: it is in another namespace, or no driver is bound")]
     Absent,
+    #[error(
+        "its programs use {nodes}N, the driver's own node, which nicdock does not give: what can be isolated of {driver} would be of no use"
+    )]
+    OwnNodes { driver: String, nodes: &'static str },
     #[error("in use: {0} (--take-in-use takes it all the same)")]
     InUse(String),
 }
@@ -52,6 +62,10 @@ pub enum SelectError {
     Ambiguous { selector: String, wanted: usize, candidates: Vec<Candidate> },
     #[error("--nic {selector}: no NIC of this host matches{}", List(.candidates))]
     Unknown { selector: String, candidates: Vec<Candidate> },
+    #[error(
+        "--nic {selector}: {representor}; it is no NIC's netdev, and is not given: name the function itself or what it stands for (nicdock ls --all)"
+    )]
+    Representor { selector: String, representor: Representor },
     #[error("--nic {selector} takes {wanted}, and too few of those that match are free{}", List(.candidates))]
     Refused { selector: String, wanted: usize, candidates: Vec<Candidate> },
 }
@@ -62,9 +76,11 @@ impl SelectError {
             Self::None => Kind::BadInput,
             Self::Ambiguous { .. } => Kind::Ambiguous,
             Self::Unknown { .. } => Kind::NoMatch,
+            Self::Representor { .. } => Kind::Unsupported,
             Self::Refused { .. } => match self.obstacle() {
                 Some((_, Refusal::Held(keeper))) => keeper.kind,
                 Some((_, Refusal::InUse(_))) => Kind::InUse,
+                Some((_, Refusal::OwnNodes { .. })) => Kind::Unsupported,
                 _ => Kind::NoMatch,
             },
         }
@@ -77,6 +93,7 @@ impl SelectError {
         refused()
             .find(|(_, why)| matches!(why, Refusal::Held(_)))
             .or_else(|| refused().find(|(_, why)| matches!(why, Refusal::InUse(_))))
+            .or_else(|| refused().find(|(_, why)| matches!(why, Refusal::OwnNodes { .. })))
     }
 }
 
@@ -110,13 +127,10 @@ pub fn select(
             (0..host.nics.len()).filter(|i| selector.matches(host, &host.nics[*i])).collect();
         let (text, wanted) = (selector.to_string(), selector.count);
         if matching.is_empty() {
-            let refused = Some(Refusal::NoMatch);
-            let candidate = |nic: &Nic| Candidate {
-                nic: nic.name.clone(),
-                name: describe(nic),
-                key: nic.key(),
-                refused: refused.clone(),
-            };
+            if let Some(representor) = representor(host, selector).cloned() {
+                return Err(SelectError::Representor { selector: text, representor });
+            }
+            let candidate = |nic| Candidate::of(nic, Some(Refusal::NoMatch));
             return Err(SelectError::Unknown {
                 selector: text,
                 candidates: host.nics.iter().map(candidate).collect(),
@@ -125,8 +139,8 @@ pub fn select(
         let candidate = |i: &usize| {
             let nic = &host.nics[*i];
             let taken = taken.contains(i).then_some(Refusal::Selected);
-            let refused = taken.or_else(|| refusal(nic, facts, take_in_use && !selector.wants_free()));
-            Candidate { nic: nic.name.clone(), name: describe(nic), key: nic.key(), refused }
+            let refused = taken.or_else(|| refusal(host, nic, facts, take_in_use && !selector.wants_free()));
+            Candidate::of(nic, refused)
         };
         let list: Vec<Candidate> = matching.iter().map(candidate).collect();
         let free: Vec<usize> =
@@ -142,13 +156,43 @@ pub fn select(
     Ok(taken.into_iter().map(|i| host.nics[i].clone()).collect())
 }
 
+/// Whether these NICs, which were chosen before, can still be taken.
+pub fn check_chosen(host: &Host, facts: &Facts, nics: &[Nic], take_in_use: bool) -> Result<(), SelectError> {
+    let candidate = |nic: &Nic| Candidate::of(nic, refusal(host, nic, facts, take_in_use));
+    let mut candidates = nics.iter().map(candidate);
+    candidates.find(|candidate| candidate.refused.is_some()).map_or(Ok(()), |refused| {
+        Err(SelectError::Refused { selector: refused.nic.clone(), wanted: 1, candidates: vec![refused] })
+    })
+}
+
+/// The netdev that a selector names and that is no NIC's.
+pub fn representor<'a>(host: &'a Host, selector: &Selector) -> Option<&'a Representor> {
+    let named = |name: &str| {
+        host.representors
+            .iter()
+            .find(|one| one.netdev == name || one.altnames.iter().any(|other| other == name))
+    };
+    selector.names().find_map(named)
+}
+
+/// The driver of a NIC whose programs use nodes that are not given, with these.
+fn own_nodes_of(host: &Host, nic: &Nic) -> Option<Refusal> {
+    let of_function = nic.pci.and_then(|address| host.function(address)?.driver.as_ref());
+    let of_devices = nic.rdma_devices.iter().filter_map(|device| device.driver.as_ref());
+    let mut drivers = of_devices.chain(of_function);
+    drivers.find_map(|driver| Some(Refusal::OwnNodes { driver: driver.clone(), nodes: own_nodes(driver)? }))
+}
+
 /// Why a NIC cannot be taken now.
-fn refusal(nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<Refusal> {
+fn refusal(host: &Host, nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<Refusal> {
     if let Some(keeper) = facts.held.get(&nic.name) {
         return Some(Refusal::Held(keeper.clone()));
     }
     if nic.netdevs.is_empty() && nic.rdma_devices.is_empty() {
         return Some(Refusal::Absent);
+    }
+    if let Some(refusal) = own_nodes_of(host, nic) {
+        return Some(refusal);
     }
     let signs: Vec<String> = nic.in_use.iter().map(ToString::to_string).collect();
     (!signs.is_empty() && !take_in_use).then(|| Refusal::InUse(signs.join("; ")))
@@ -158,7 +202,7 @@ fn describe(nic: &Nic) -> String {
     let netdevs = nic.netdevs.iter().map(|n| n.name.as_str()).filter(|n| *n != nic.name);
     let parts: Vec<String> = std::iter::once(nic.kind.to_string())
         .chain(netdevs.map(str::to_owned))
-        .chain(nic.pci.map(|p| p.to_string()))
+        .chain(nic.pci.map(|_| nic.key()))
         .collect();
     format!("{} ({})", nic.name, parts.join(", "))
 }

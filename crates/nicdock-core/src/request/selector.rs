@@ -6,11 +6,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use nicdock_host::model::{Host, Nic, NicKind};
+use serde::{Deserialize, Serialize};
 
+use term::Place;
 pub use term::{TERMS, Term};
 
-/// Terms that a NIC must all match, and how many NICs to take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Terms that a NIC must all match, and how many NICs to take. In JSON as a user writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Selector {
     pub count: usize,
     pub terms: Vec<Term>,
@@ -44,6 +47,20 @@ impl FromStr for Selector {
     }
 }
 
+impl TryFrom<String> for Selector {
+    type Error = ParseSelectorError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Selector> for String {
+    fn from(selector: Selector) -> Self {
+        selector.to_string()
+    }
+}
+
 /// `2xkind=roce` is two of `kind=roce`; a name may hold an x itself (`xe0`), so digits must come first.
 fn split_count(text: &str) -> Option<(usize, &str)> {
     match text.split_once('x') {
@@ -58,8 +75,28 @@ fn split_count(text: &str) -> Option<(usize, &str)> {
 impl Selector {
     /// Whether `nic` is meant. A NIC without RDMA is only meant when it is named, or its kind or driver is.
     pub fn matches(&self, host: &Host, nic: &Nic) -> bool {
+        let nearest = |place: &Place| {
+            let own = place.distance(host, nic);
+            let others = host.nics.iter().filter(|other| self.matches_all_but_near(host, other));
+            own.is_some() && others.filter_map(|other| place.distance(host, other)).min() == own
+        };
+        let places = self
+            .terms
+            .iter()
+            .filter_map(|term| if let Term::Near(place) = term { Some(place) } else { None });
+        self.matches_all_but_near(host, nic) && places.into_iter().all(nearest)
+    }
+
+    fn matches_all_but_near(&self, host: &Host, nic: &Nic) -> bool {
         (nic.kind != NicKind::Ethernet || self.terms.iter().any(Term::is_explicit))
             && self.terms.iter().all(|term| term.matches(host, nic))
+    }
+
+    /// What it names, be it an RDMA device or a netdev.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.terms
+            .iter()
+            .filter_map(|term| if let Term::Named(name) = term { Some(name.as_str()) } else { None })
     }
 
     /// Whether only one that can be taken now is meant.
@@ -100,11 +137,18 @@ mod tests {
         for text in [
             "rxe0",
             "0000:06:00.0",
+            "caf\\xe9\\x5c",
+            "a\\x2cb\\x3dc",
+            "\\x61ny",
+            "\\x20a",
+            "\\x30000:06:00.0",
             "2xkind=roce,numa=0",
             "any,subnet=10.1.0.0/16",
             "xe0",
             "1x3xfoo",
             "1x0xe",
+            "near=cpu:0-15+32-47",
+            "near=0000:17:00.0,kind=roce,any",
             "2xkind=ib,speed>=2.5G,driver=mlx5_core,link=no-carrier,free,any",
         ] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
@@ -122,6 +166,8 @@ mod tests {
             ("speed>=1", "100G"),
             ("link=on", "no-carrier"),
             ("driver=", "no driver"),
+            ("near=cpu:", "cpu:0-15"),
+            ("near=gpu0", "cpu:0-15"),
             ("size=1", "speed>=SPEED"),
         ] {
             let error = text.parse::<Selector>().unwrap_err().to_string();

@@ -7,6 +7,7 @@ use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilter
 use serde_json::Value;
 
 use nicdock_sys::memfd;
+use nicdock_sys::tracee::Instruction;
 
 /// For this machine's architecture and `more`; calls of every other one end the program. As seccomp_export_bpf(3) writes it.
 pub fn compile(profile: &Value, more: &[ScmpArch]) -> io::Result<Vec<u8>> {
@@ -31,12 +32,30 @@ pub fn compile(profile: &Value, more: &[ScmpArch]) -> io::Result<Vec<u8>> {
             }
         }
     }
+    export(&filter)
+}
+
+/// A filter as seccomp_export_bpf(3) writes it.
+pub fn export(filter: &ScmpFilterContext) -> io::Result<Vec<u8>> {
     let mut file = File::from(memfd::open("nicdock-seccomp")?);
     filter.export_bpf(&file).map_err(io::Error::other)?;
     let mut bytes = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A program as seccomp_export_bpf(3) writes it: `struct sock_filter` after `struct sock_filter`.
+pub fn instructions(program: &[u8]) -> Vec<Instruction> {
+    let (parts, _) = program.as_chunks::<8>();
+    let number = |bytes: [u8; 4]| u32::from_ne_bytes(bytes);
+    let one = |part: &[u8; 8]| Instruction {
+        code: u16::from_ne_bytes([part[0], part[1]]),
+        jt: part[2],
+        jf: part[3],
+        k: number([part[4], part[5], part[6], part[7]]),
+    };
+    parts.iter().map(one).collect()
 }
 
 /// As libcontainer reads it: for a masked comparison the value is the datum and `valueTwo` the mask.

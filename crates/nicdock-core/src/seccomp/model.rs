@@ -3,8 +3,9 @@
 
 use libseccomp::ScmpArch;
 
-use super::{compile, profile};
+use super::{compile, instructions, machine, profile};
 use crate::request::{Netlink, Sockets};
+use nicdock_sys::tracee::Instruction;
 
 /// `SECCOMP_RET_ALLOW`, `SECCOMP_RET_ERRNO | ENOSYS`, `… | EPERM` (include/uapi/linux/seccomp.h).
 const ALLOW: u32 = 0x7fff_0000;
@@ -18,58 +19,15 @@ const X86_64: u32 = 0xc000_003e;
 const I386: u32 = 0x4000_0003;
 const AARCH64: u32 = 0xc000_00b7;
 
-/// One instruction of classic BPF (`struct sock_filter`).
-struct Instruction {
-    code: u16,
-    yes: u8,
-    no: u8,
-    k: u32,
-}
-
 /// The profile of a container without extra capabilities, compiled for this machine and one more architecture.
 fn compiled(architecture: ScmpArch, netlink: &[Netlink]) -> Vec<Instruction> {
     let profile = profile(&[], &Sockets::with(&[], netlink));
     let bytes = compile(&profile, &[architecture]).unwrap();
-    let word = |bytes: &[u8]| u32::from_ne_bytes(bytes.try_into().unwrap());
-    let instruction = |bytes: &[u8]| Instruction {
-        code: u16::from_ne_bytes([bytes[0], bytes[1]]),
-        yes: bytes[2],
-        no: bytes[3],
-        k: word(&bytes[4..8]),
-    };
-    bytes.chunks_exact(8).map(instruction).collect()
+    instructions(&bytes)
 }
 
-/// What the filter answers to a call: `struct seccomp_data` has number, architecture, instruction pointer, six arguments.
 fn run(program: &[Instruction], architecture: u32, call: u32, arguments: [u64; 3]) -> u32 {
-    let mut data = vec![call, architecture, 0, 0];
-    for argument in arguments {
-        #[allow(clippy::cast_possible_truncation)]
-        data.extend([argument as u32, (argument >> 32) as u32]);
-    }
-    data.resize(16, 0);
-    let (mut at, mut accumulator) = (0, 0_u32);
-    loop {
-        let Instruction { code, yes, no, k } = program[at];
-        at += 1;
-        // include/uapi/linux/bpf_common.h
-        match code {
-            0x20 => accumulator = data[k as usize / 4], // BPF_LD | BPF_W | BPF_ABS
-            0x54 => accumulator &= k,                   // BPF_ALU | BPF_AND
-            0x05 => at += k as usize,                   // BPF_JMP | BPF_JA
-            0x06 => return k,                           // BPF_RET
-            0x15 | 0x25 | 0x35 | 0x45 => {
-                let holds = match code {
-                    0x15 => accumulator == k,
-                    0x25 => accumulator > k,
-                    0x35 => accumulator >= k,
-                    _ => accumulator & k != 0,
-                };
-                at += usize::from(if holds { yes } else { no });
-            }
-            other => panic!("{other:#x}"),
-        }
-    }
+    machine::run(program, architecture, call, arguments).unwrap()
 }
 
 /// Numbers of calls on one architecture.

@@ -5,8 +5,11 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use nicdock_netlink::name;
 
 use super::Left;
 
@@ -37,6 +40,6 @@ impl Ipoib {
     }
 }
 
-fn path(name: &str, file: &str) -> String {
-    format!("/sys/class/net/{name}/{file}")
+fn path(name: &str, file: &str) -> PathBuf {
+    name::path(&format!("/sys/class/net/{name}/{file}"))
 }

@@ -6,6 +6,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Left;
+use nicdock_netlink::name;
 use nicdock_netlink::rtnl::Rtnl;
 use nicdock_netlink::rtnl::link::RawLink;
 
@@ -46,7 +47,7 @@ impl Link {
         };
         let alias = raw.attributes.get(&IFLA_IFALIAS).map(|bytes| {
             let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-            String::from_utf8_lossy(bytes).into_owned()
+            name::text(bytes)
         });
         Ok(Self {
             flags: raw.flags & FLAGS,
@@ -61,11 +62,28 @@ impl Link {
     }
 
     /// Takes away the names that it did not have on the host.
-    pub fn remove_foreign_altnames(&self, rtnl: &mut Rtnl, ifindex: u32) -> io::Result<()> {
-        for name in rtnl.raw_link(ifindex)?.altnames()?.iter().filter(|name| !self.altnames.contains(*name)) {
-            rtnl.remove_altname(ifindex, name)?;
+    pub fn remove_foreign_altnames(&self, rtnl: &mut Rtnl, ifindex: u32, name: &str, left: &mut Left) {
+        let now = match rtnl.raw_link(ifindex).and_then(|raw| raw.altnames()) {
+            Ok(now) => now,
+            Err(error) => return left.note(name, "its further names", Err(error)),
+        };
+        for altname in now.iter().filter(|altname| !self.altnames.contains(*altname)) {
+            let removed = rtnl.remove_altname(ifindex, altname);
+            left.note(
+                name,
+                &format!("the name {altname}, which it got meanwhile, being taken away,"),
+                removed,
+            );
         }
-        Ok(())
+    }
+
+    /// Names that another interface has by now are nothing that is wrong with this one.
+    pub fn leave_off_taken(&mut self, now: &Self, host: &mut Rtnl, ifindex: u32) {
+        let is_taken = |altname: &String, host: &mut Rtnl| {
+            let added = host.add_altname(ifindex, altname);
+            added.is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+        };
+        self.altnames.retain(|altname| now.altnames.contains(altname) || !is_taken(altname, host));
     }
 
     pub fn restore(&self, host: &mut Rtnl, ifindex: u32, name: &str, left: &mut Left) {
@@ -73,9 +91,18 @@ impl Link {
             Ok(now) => now,
             Err(error) => return left.note(name, "its settings", Err(error)),
         };
-        left.note(name, "its further names", self.remove_foreign_altnames(host, ifindex));
+        self.remove_foreign_altnames(host, ifindex, name, left);
         for altname in self.altnames.difference(&now.altnames) {
-            left.note(name, &format!("the name {altname}"), host.add_altname(ifindex, altname));
+            match host.add_altname(ifindex, altname) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    left.notes.push(format!(
+                        "warning: {name} is back without its further name {altname}: another interface is called so by now; nicdock \
+                         reconcile adds it once none is"
+                    ));
+                    left.taken.insert(altname.clone());
+                }
+                result => left.note(name, &format!("the name {altname}"), result),
+            }
         }
         if now.flags != self.flags {
             left.note(name, "its flags", host.set_flags(ifindex, self.flags, FLAGS));
@@ -85,7 +112,7 @@ impl Link {
         }
         if now.alias != self.alias {
             let alias = self.alias.clone().unwrap_or_default();
-            left.note(name, "its alias", host.set_attribute(ifindex, IFLA_IFALIAS, alias.as_bytes()));
+            left.note(name, "its alias", host.set_attribute(ifindex, IFLA_IFALIAS, &name::bytes(&alias)));
         }
         for (kind, what) in NUMBERS {
             if let Some(value) = self.numbers.get(what).filter(|value| now.numbers.get(what) != Some(*value))

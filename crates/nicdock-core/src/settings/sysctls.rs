@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use nicdock_netlink::name;
+
 use super::Left;
 
 const FOLDERS: [&str; 4] = ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"];
@@ -21,17 +23,23 @@ const FIRST: [&str; 4] = ["stable_secret", "base_reachable_time_ms", "retrans_ti
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sysctls(BTreeMap<String, String>);
 
+/// `all` and `default` are the folders of something else (`sysctl_dev_name_is_allowed()`, include/net/neighbour.h): an interface of that name has none.
+fn of(interface: &str, folder: &str) -> Option<PathBuf> {
+    let has_one = !["all", "default"].contains(&interface);
+    has_one.then(|| PathBuf::from("/proc/sys/net").join(folder).join(name::path(interface)))
+}
+
 fn path(interface: &str, key: &str) -> Option<PathBuf> {
     let (folder, name) = key.rsplit_once('/')?;
-    Some(PathBuf::from("/proc/sys/net").join(folder).join(interface).join(name))
+    Some(of(interface, folder)?.join(name))
 }
 
 impl Sysctls {
     pub fn read(interface: &str) -> Self {
         let mut found = BTreeMap::new();
         for folder in FOLDERS {
-            let entries = fs::read_dir(PathBuf::from("/proc/sys/net").join(folder).join(interface));
-            for entry in entries.into_iter().flatten().filter_map(Result::ok) {
+            let entries = of(interface, folder).map(fs::read_dir);
+            for entry in entries.into_iter().flatten().flatten().filter_map(Result::ok) {
                 let writable = entry.metadata().is_ok_and(|data| data.permissions().mode() & 0o200 != 0);
                 // A secret that was never set cannot be read.
                 if let (true, Ok(value)) = (writable, fs::read_to_string(entry.path())) {

@@ -32,10 +32,13 @@ pub struct Hierarchy {
 impl Hierarchy {
     /// Those of process `pid`, in the mount namespace of the host. A hierarchy of version 1 in whose root the process is shows
     /// every container, and is left out.
-    pub fn of_process(pid: u32) -> io::Result<Vec<Self>> {
+    ///
+    /// `starts`: the process is its engine's program still, so that neither its capabilities nor its mounts say what the container's may write.
+    pub fn of_process(pid: u32, starts: bool) -> io::Result<Vec<Self>> {
         let mount = Path::new("/sys/fs/cgroup");
         let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-        let writable = may_mount(&fs::read_to_string(format!("/proc/{pid}/status"))?)
+        let writable = !starts
+            && may_mount(&fs::read_to_string(format!("/proc/{pid}/status"))?)
             && writes_its_own(&fs::read(format!("/proc/{pid}/mountinfo"))?);
         let groups = groups(&list).into_iter().filter(|(folder, _)| mount.join(folder).exists());
         let open = |(folder, group): (String, Membership)| {

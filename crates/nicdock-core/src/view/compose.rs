@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use nicdock_netlink::name;
 use rustix::mount::MountAttrFlags;
 
 use super::cgroups::Hierarchy;
@@ -50,8 +51,13 @@ pub struct Brought {
 impl Brought {
     /// For the container whose first process is `init`. The caller is in its network namespace and in the host's mount
     /// namespace.
-    pub fn for_process(init: u32) -> io::Result<Self> {
-        Ok(Self { sysfs: mount::detached("sysfs", &[], RESTRICTED)?, groups: Hierarchy::of_process(init)? })
+    ///
+    /// `starts`: it is its engine's program still.
+    pub fn for_process(init: u32, starts: bool) -> io::Result<Self> {
+        Ok(Self {
+            sysfs: mount::detached("sysfs", &[], RESTRICTED)?,
+            groups: Hierarchy::of_process(init, starts)?,
+        })
     }
 }
 
@@ -66,15 +72,15 @@ pub fn compose(
     shown: &Shown,
 ) -> Result<(), ViewError> {
     let empty = Empty::mount(target).map_err(at("/proc"))?;
-    procfs::compose(&empty)?;
+    procfs::compose(&empty, false)?;
     fill(target, &empty, brought, profile, shown)
 }
 
 /// Covers what is not to be seen in /proc, by way of `scratch`, the mounted root of an empty tmpfs, which is to be unmounted afterwards.
 ///
 /// As for [`compose`], the caller must be in the container's mount namespace, and no program may run there yet.
-pub fn cover_proc(scratch: BorrowedFd<'_>) -> Result<(), ViewError> {
-    procfs::compose(&Empty::mount(scratch).map_err(at("/proc"))?)
+pub fn cover_proc(scratch: BorrowedFd<'_>, sys_later: bool) -> Result<(), ViewError> {
+    procfs::compose(&Empty::mount(scratch).map_err(at("/proc"))?, sys_later)
 }
 
 /// The /sys of a container that runs, on an empty tmpfs that is mounted where nobody but the caller sees it.
@@ -123,12 +129,13 @@ pub fn apply(target: BorrowedFd<'_>, source: &Sysfs, view: &View) -> Result<(), 
     let at = |path: &str| at(&format!("/sys/{path}"));
     let skeleton = |path: &&str| !view.is_below_a_mount(path);
     for folder in view.folders.iter().map(String::as_str).filter(skeleton) {
-        make_folders(target, folder).map_err(at(folder))?;
+        make_folders(target, name::path(folder)).map_err(at(folder))?;
     }
     for (path, text) in view.links.iter().filter(|(path, _)| skeleton(&path.as_str())) {
-        let (folder, name) = split(path);
-        let folder = make_folders(target, folder).map_err(at(path))?;
-        rustix::fs::symlinkat(text.as_str(), &folder, name).map_err(|errno| at(path)(errno.into()))?;
+        let (folder, last) = split(path);
+        let folder = make_folders(target, name::path(folder)).map_err(at(path))?;
+        rustix::fs::symlinkat(name::path(text), &folder, name::path(last))
+            .map_err(|errno| at(path)(errno.into()))?;
     }
     for path in view.files.iter().map(String::as_str).filter(skeleton) {
         copy_file(target, source, path).map_err(at(path))?;
@@ -144,6 +151,7 @@ pub fn apply(target: BorrowedFd<'_>, source: &Sysfs, view: &View) -> Result<(), 
 const WHOLE: &str = ".whole";
 
 fn graft(target: BorrowedFd<'_>, source: &Sysfs, path: &str) -> io::Result<()> {
+    let path = &name::path(path);
     let copy = mount::copy(&source.0, path)?;
     let place = match rustix::fs::statat(&source.0, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?.st_mode {
         mode if rustix::fs::FileType::from_raw_mode(mode).is_dir() => make_folders(target, path)?,
@@ -156,6 +164,6 @@ fn graft(target: BorrowedFd<'_>, source: &Sysfs, path: &str) -> io::Result<()> {
 fn copy_file(target: BorrowedFd<'_>, source: &Sysfs, path: &str) -> io::Result<()> {
     let Ok(mut content) = source.read(path) else { return Ok(()) };
     content.truncate(if split(path).1 == "config" { CONFIG_HEADER } else { LONGEST });
-    let file = make_file(target, path)?;
+    let file = make_file(target, name::path(path))?;
     io::Write::write_all(&mut std::fs::File::from(file), &content)
 }

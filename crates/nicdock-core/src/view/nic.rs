@@ -5,6 +5,8 @@
 
 use std::io;
 
+use nicdock_host::model::is_subfunction;
+
 use super::device::{self, BRIDGE_FILES, FILES};
 use super::shown::Shown;
 use super::tree::{Tree, ancestors, resolve, split};
@@ -172,17 +174,22 @@ impl<T: Tree> Builder<'_, T> {
     fn function(&mut self, address: &str) -> Result<(), Omission> {
         let link = format!("bus/pci/devices/{address}");
         let function = self.view.target(&link).ok_or_else(|| Omission::invalid(&link))?;
-        for class in BELOW_FUNCTION {
+        let is_shared = self.shown.shared_functions.iter().any(|shared| shared == address);
+        for class in BELOW_FUNCTION.iter().filter(|_| !is_shared) {
             for name in self.entries(&format!("{function}/{class}"))? {
                 self.device_in(&format!("class/{class}"), &name)?;
             }
         }
         for name in self.entries(&function)? {
+            // A sub-function of its own is linked from its netdev; the others are other NICs.
+            if is_subfunction(&name) {
+                continue;
+            }
             // `module.kind.number` (drivers/base/auxiliary.c); its other devices are linked from their classes.
             if name.matches('.').count() == 2 && !device::is_pci_address(&name) {
                 self.part_of_device(&format!("{function}/{name}"))?;
             }
-            if self.shown.registers && device::is_register(&name) {
+            if self.shown.registers && !is_shared && device::is_register(&name) {
                 self.view.mounts.insert(format!("{function}/{name}"));
             }
         }

@@ -58,17 +58,22 @@ pub fn all(tree: &impl Tree) -> Result<View, Omission> {
 }
 
 impl<T: Tree> Builder<'_, T> {
-    /// Shows the functions that are no NICs; gives the folders of those that are and are not the container's.
+    /// Shows the functions that are no NICs; gives the folders of those that are and are not the container's, or not its alone.
     fn functions(&mut self) -> Result<Vec<String>, Omission> {
         let mut foreign = Vec::new();
         for address in self.entries("bus/pci/devices")? {
             let own = [&self.shown.functions, &self.shown.bridges].iter().any(|list| list.contains(&address));
-            if own {
+            let is_shared = self.shown.shared_functions.contains(&address);
+            if own && !is_shared {
                 continue;
             }
             let link = format!("bus/pci/devices/{address}");
             let text = self.tree.link(&link).map_err(|error| Omission { path: link.clone(), error })?;
             let Some(path) = resolve("bus/pci/devices", &text) else { continue };
+            if is_shared {
+                foreign.push(path);
+                continue;
+            }
             let class = self.tree.read(&format!("{path}/class")).unwrap_or_default();
             let is = |prefix: &str| class.starts_with(prefix.as_bytes());
             if NIC_CLASSES.iter().any(|prefix| is(prefix)) || class.is_empty() {

@@ -45,8 +45,9 @@ const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// Covers what is not kept.
 ///
-/// The caller must be in the container's mount namespace, and no program may run there yet.
-pub fn compose(empty: &Empty) -> Result<(), ViewError> {
+/// The caller must be in the container's mount namespace, and no program may run there yet. With `sys_later` its engine makes /proc/sys read-only, which it
+/// writes to before.
+pub fn compose(empty: &Empty, sys_later: bool) -> Result<(), ViewError> {
     let at = |path: &str| {
         let path = format!("/proc/{path}");
         move |error: io::Error| ViewError { path, error }
@@ -58,7 +59,7 @@ pub fn compose(empty: &Empty) -> Result<(), ViewError> {
     }
     let settings = mount::open_inside(&proc, "sys", OFlags::PATH | OFlags::DIRECTORY).map_err(at("sys"))?;
     let copy = mount::copy(&settings, "").map_err(at("sys"))?;
-    if !Closing::ProcSys.is_left_open() {
+    if !sys_later && !Closing::ProcSys.is_left_open() {
         mount::restrict(copy.as_fd(), RESTRICTED).map_err(at("sys"))?;
     }
     mount::attach(&copy, &settings).map_err(at("sys"))?;

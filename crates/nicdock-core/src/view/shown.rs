@@ -9,6 +9,8 @@ pub struct Shown {
     pub nodes: Vec<String>,
     /// PCI functions with the bridges above them, as addresses.
     pub functions: Vec<String>,
+    /// Those of them of which it has a sub-function only: what is the whole card's is not shown.
+    pub shared_functions: Vec<String>,
     pub bridges: Vec<String>,
     /// Also show the functions' registers and configuration space ([`super::device::REGISTERS`]).
     pub registers: bool,

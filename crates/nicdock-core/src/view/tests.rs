@@ -2,6 +2,7 @@
 
 mod machines;
 mod measured;
+mod subfunctions;
 
 use std::collections::BTreeSet;
 

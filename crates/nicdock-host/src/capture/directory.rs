@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
 use std::path::Path;
 
+use nicdock_netlink::name;
+
 use super::{CaptureError, MAX_BYTES, Member};
 
 /// What a name costs against [`MAX_BYTES`], as in a tar.
@@ -22,7 +24,8 @@ pub fn read(root: &Path) -> Result<BTreeMap<String, Member>, CaptureError> {
             let name = name.to_str().ok_or_else(|| {
                 CaptureError::member(root, name.to_string_lossy(), "has a name that is not UTF-8")
             })?;
-            let name = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+            let name = name::canonical(name);
+            let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
             if matches!(member, Member::Directory) {
                 directories.push(name.clone());
             }
@@ -44,7 +47,7 @@ fn member(root: &Path, entry: &DirEntry, budget: &mut u64) -> Result<Member, Cap
         Ok(Member::Directory)
     } else if kind.is_symlink() {
         let target = fs::read_link(&path).map_err(open)?;
-        Ok(Member::Link(target.to_string_lossy().into_owned()))
+        Ok(Member::Link(name::canonical(&target.to_string_lossy())))
     } else if kind.is_file() {
         Ok(Member::File(fs::read(&path).map_err(open)?))
     } else {

@@ -103,4 +103,12 @@ impl Machine {
         self.functions.insert(address, path);
         self
     }
+
+    /// Adds a sub-function to a function. Netdevs and RDMA devices are put on it as on a function, at `0000:c1:00.0/mlx5_core.sf.4`.
+    pub fn subfunction(&mut self, function: &str, auxiliary: &str) -> &mut Self {
+        let path = format!("{}/{auxiliary}", self.path_of(function));
+        self.symlink(&format!("{path}/subsystem"), "bus/auxiliary");
+        self.functions.insert(format!("{function}/{auxiliary}"), path);
+        self
+    }
 }

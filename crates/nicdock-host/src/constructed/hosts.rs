@@ -7,6 +7,7 @@ mod infiniband;
 mod many;
 mod mlx5;
 mod none;
+mod reported;
 
 pub use cisco::cisco_usnic;
 pub use efa::efa;
@@ -14,17 +15,31 @@ pub use infiniband::infiniband_8;
 pub use many::many;
 pub use mlx5::mlx5_sriov;
 pub use none::none;
+pub use reported::{
+    erdma, hfi1, hw_and_rxe, mlx4_two_ports, mlx4_vpi, roce_lag, routing_on_host, split_default,
+    subfunctions, switchdev,
+};
 
 use super::Machine;
 
 /// Each host under the name that its capture has.
-pub fn all() -> [(&'static str, Machine); 5] {
+pub fn all() -> [(&'static str, Machine); 15] {
     [
         ("cisco-usnic", cisco_usnic()),
         ("mlx5-sriov", mlx5_sriov()),
         ("efa", efa()),
         ("infiniband-8", infiniband_8()),
         ("none", none()),
+        ("subfunctions", subfunctions()),
+        ("switchdev", switchdev()),
+        ("roce-lag", roce_lag()),
+        ("erdma", erdma()),
+        ("mlx4-two-ports", mlx4_two_ports()),
+        ("mlx4-vpi", mlx4_vpi()),
+        ("hfi1", hfi1()),
+        ("hw-and-rxe", hw_and_rxe()),
+        ("routing-on-host", routing_on_host()),
+        ("split-default", split_default()),
     ]
 }
 

@@ -78,6 +78,7 @@ pub fn link(parts: &LinkParts) -> Vec<u8> {
         .maybe(parts.master, |p, index| p.number(10, index))
         .bytes(33, &[u8::from(link.carrier)])
         .bytes(1, parts.mac)
+        .maybe(link.port_name, |p, name| p.text(38, name))
         .maybe(parts.kind, |p, kind| p.bytes(18, &Payload(Vec::new()).text(1, kind).0))
         .maybe(Some(names.0).filter(|names| !names.is_empty()), |p, names| {
             p.bytes(NLA_F_NESTED | IFLA_PROP_LIST, &names)
@@ -196,6 +197,16 @@ pub fn rdma_uverbs(index: u32, rdma: &Rdma, number: u64) -> Vec<u8> {
         .bytes(attr::CHARDEV, &number.to_ne_bytes())
         .text(attr::CHARDEV_NAME, &format!("uverbs{}", rdma.uverbs));
     encode(message_type(command::GET_CHARDEV), 0, 1, &payload.0)
+}
+
+/// `fill_res_qp_entry()`, `fill_res_name_pid()`.
+pub fn queue_pairs(index: u32, module: &str, count: usize) -> Vec<u8> {
+    let entry = Payload(Vec::new()).text(attr::RES_KERN_NAME, module).0;
+    let entries = (0..count).fold(Payload(Vec::new()), |list, _| list.bytes(attr::RES_QP_ENTRY, &entry));
+    Payload(Vec::new())
+        .number(attr::DEV_INDEX, index)
+        .bytes(attr::RES_QP, &entries.0)
+        .message(message_type(command::RES_QP_GET))
 }
 
 fn octets(ip: IpAddr) -> Vec<u8> {

@@ -36,6 +36,8 @@ pub struct Link<'a> {
     pub lower: Option<&'a str>,
     /// `ARPHRD_*`: 1 Ethernet, 32 InfiniBand, 772 loopback.
     pub hardware: u16,
+    /// What its driver calls the port of the card (`phys_port_name`).
+    pub port_name: Option<&'a str>,
 }
 
 impl<'a> Link<'a> {
@@ -54,6 +56,7 @@ impl<'a> Link<'a> {
             master: None,
             lower: None,
             hardware: 1,
+            port_name: None,
         }
     }
 

@@ -89,6 +89,13 @@ impl Machine {
         self
     }
 
+    /// Adds queue pairs of a device, each of this module of the kernel; devices are numbered as they are described.
+    pub fn kernel_queue_pairs(&mut self, index: u32, module: &str, count: usize) -> &mut Self {
+        let message = messages::queue_pairs(index, module, count);
+        self.append(Dump::RdmaQueuePairs(index), message);
+        self
+    }
+
     fn nodes(&mut self, parent: &str, rdma: &Rdma, index: u32) {
         // There on every machine that has the module, and no node.
         self.sysfs("class/infiniband_verbs/abi_version", "6");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use nicdock_netlink::ParseError;
 use nicdock_netlink::wire::{Attribute, Attributes, Message, Messages};
 
-use super::ByIndex;
+use super::{ByIndex, Unread};
 use crate::model::{Address, Lifetime};
 
 const RTM_NEWADDR: u16 = 20;
@@ -22,18 +22,28 @@ const FOREVER: u32 = u32::MAX;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Every address by its interface's index.
-pub fn parse(bytes: &[u8]) -> Result<ByIndex<Vec<Address>>, ParseError> {
+/// Every address by its interface's index, and what is not understood of an interface's.
+pub fn parse(bytes: &[u8]) -> Result<(ByIndex<Vec<Address>>, Unread), ParseError> {
     let mut addresses = ByIndex::<Vec<Address>>::new();
+    let mut unread = Unread::default();
     for message in Messages::new(bytes) {
         let message = message?;
-        if message.kind == RTM_NEWADDR
-            && let Some((index, address)) = parse_one(&message)?
-        {
-            addresses.entry(index).or_default().push(address);
+        if message.kind != RTM_NEWADDR {
+            continue;
+        }
+        match parse_one(&message) {
+            Ok(Some((index, address))) => addresses.entry(index).or_default().push(address),
+            Ok(None) => {}
+            Err(error) => unread.add(interface(message.payload()), error),
         }
     }
-    Ok(addresses)
+    Ok((addresses, unread))
+}
+
+/// Whose address a message is of.
+fn interface(payload: &[u8]) -> Option<u32> {
+    let [_, _, _, _, index @ ..] = *payload.first_chunk::<HEADER_LEN>()?;
+    Some(u32::from_ne_bytes(index))
 }
 
 /// `None` for families other than IPv4 and IPv6.
@@ -92,4 +102,18 @@ fn lifetimes(attribute: &Attribute) -> Result<(Lifetime, Lifetime), ParseError> 
     };
     let lifetime = |seconds| if seconds == FOREVER { Lifetime::Forever } else { Lifetime::Seconds(seconds) };
     Ok((lifetime(u32::from_ne_bytes([p0, p1, p2, p3])), lifetime(u32::from_ne_bytes([v0, v1, v2, v3]))))
+}
+
+/// The network that an address is in.
+pub fn network(ip: IpAddr, length: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length.into())).unwrap_or(0);
+            IpAddr::V4((u32::from(ip) & mask).into())
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length.into())).unwrap_or(0);
+            IpAddr::V6((u128::from(ip) & mask).into())
+        }
+    }
 }

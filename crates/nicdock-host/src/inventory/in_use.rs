@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use super::links::Link;
+use super::netdevs::FoundNetdev;
+use super::routing::{Routing, is_default};
 use super::sysfs::Sysfs;
-use super::{ByIndex, tcp};
-use crate::model::{InUse, Netdev, Nic};
+use super::{ByIndex, driver_nodes, tcp};
+use crate::model::{InUse, Netdev, Nic, PciFunction};
 use crate::source::{OpenNode, OpenNodes, Source};
 
 /// A veth's `IFLA_LINK` is its other end, not something below it.
@@ -26,17 +28,26 @@ pub struct Signs<'a> {
     uppers: HashMap<u32, Vec<&'a Link>>,
     /// By the node's name.
     open: HashMap<String, Vec<OpenNode>>,
+    /// Connections by the index of an interface that they leave by, without those whose local address is on it.
+    routed: HashMap<u32, Vec<(SocketAddr, SocketAddr)>>,
 }
 
 impl<'a> Signs<'a> {
     /// Looks for open nodes only where there are any (`has_nodes`): that means a look at every process.
-    pub fn read(source: &dyn Source, sysfs: &Sysfs, links: &'a ByIndex<Link>, has_nodes: bool) -> Self {
+    pub fn read(
+        source: &dyn Source,
+        sysfs: &Sysfs,
+        links: &'a ByIndex<Link>,
+        ways: &Ways,
+        has_nodes: bool,
+    ) -> Self {
         let mut connections = HashMap::<_, Vec<_>>::new();
         for path in ["proc/net/tcp", "proc/net/tcp6"] {
             for (local, remote) in read_connections(source, sysfs, path) {
                 connections.entry(local.ip()).or_default().push((local, remote));
             }
         }
+        let routed = ways.routed(&connections);
         let mut uppers = HashMap::<_, Vec<_>>::new();
         for link in links.values() {
             let peered = link.kind.as_deref().is_some_and(|kind| PEERED_KINDS.contains(&kind));
@@ -62,10 +73,10 @@ impl<'a> Signs<'a> {
                 open.entry(name).or_default().push(process);
             }
         }
-        Self { links, connections, connections_left: Cell::new(MAX_CONNECTIONS), uppers, open }
+        Self { links, connections, connections_left: Cell::new(MAX_CONNECTIONS), uppers, open, routed }
     }
 
-    pub fn of(&self, nic: &Nic) -> Vec<InUse> {
+    pub fn of(&self, nic: &Nic, function: Option<&PciFunction>) -> Vec<InUse> {
         let mut found: Vec<InUse> = nic.netdevs.iter().flat_map(|netdev| self.of_netdev(netdev)).collect();
         for node in nic.nodes() {
             let processes = self.open.get(node.name()).into_iter().flatten();
@@ -75,14 +86,25 @@ impl<'a> Signs<'a> {
                 command: process.command.clone(),
             }));
         }
+        let all = self.open.values().flatten();
+        let own = all.filter(|process| driver_nodes::is_of(nic, function, &process.node));
+        let mut own: Vec<&OpenNode> = own.collect();
+        own.sort_unstable();
+        found.extend(own.into_iter().map(|process| InUse::DriverNode {
+            node: process.node.clone(),
+            pid: process.pid,
+            command: process.command.clone(),
+        }));
         found
     }
 
-    fn of_netdev(&self, netdev: &Netdev) -> Vec<InUse> {
+    pub fn of_netdev(&self, netdev: &Netdev) -> Vec<InUse> {
         let name = || netdev.name.clone();
         let mut found = Vec::new();
-        for route in netdev.routes.iter().filter(|route| route.destination.is_none()) {
-            found.push(InUse::DefaultRoute { netdev: name(), gateway: route.gateway, table: route.table });
+        for route in netdev.routes.iter().filter(|route| is_default(route)) {
+            let destination = route.destination.map(|(ip, length)| format!("{ip}/{length}"));
+            let (gateway, table) = (route.gateway, route.table);
+            found.push(InUse::DefaultRoute { netdev: name(), gateway, table, destination });
         }
         // One address may be there with several prefix lengths.
         let own: BTreeSet<IpAddr> = netdev.addresses.iter().map(|address| address.ip).collect();
@@ -90,6 +112,11 @@ impl<'a> Signs<'a> {
         for (local, remote) in connections.take(self.connections_left.get()) {
             self.connections_left.set(self.connections_left.get() - 1);
             found.push(InUse::TcpConnection { netdev: name(), local: *local, remote: *remote });
+        }
+        let routed = self.routed.get(&netdev.ifindex).into_iter().flatten();
+        for (local, remote) in routed.take(self.connections_left.get()) {
+            self.connections_left.set(self.connections_left.get() - 1);
+            found.push(InUse::RoutedTcp { netdev: name(), local: *local, remote: *remote });
         }
         let link = self.links.get(&netdev.ifindex);
         found.extend(link.and_then(|l| l.xdp).map(|program| InUse::Xdp { netdev: name(), program }));
@@ -102,11 +129,58 @@ impl<'a> Signs<'a> {
                 master_kind: master.and_then(|link| link.kind.clone()),
             });
         }
+        let mut uppers: BTreeSet<&str> = BTreeSet::new();
         for upper in self.uppers.get(&netdev.ifindex).into_iter().flatten() {
+            uppers.insert(&upper.name);
             let upper_kind = upper.kind.clone();
             found.push(InUse::Stacked { netdev: name(), upper: upper.name.clone(), upper_kind });
         }
+        let master = master.and_then(|index| self.links.get(&index)).map(|master| master.name.as_str());
+        for upper in netdev.uppers.iter().filter(|upper| !uppers.contains(&***upper) && master != Some(upper))
+        {
+            let upper_kind =
+                self.links.values().find(|link| link.name == *upper).and_then(|link| link.kind.clone());
+            found.push(InUse::Stacked { netdev: name(), upper: upper.clone(), upper_kind });
+        }
         found
+    }
+}
+
+/// By which interfaces the host's connections may leave.
+pub struct Ways {
+    routing: Routing,
+    /// The host's own addresses; the interface of each that is on one other than the loopback.
+    own: HashMap<IpAddr, Option<u32>>,
+}
+
+impl Ways {
+    pub fn of(netdevs: &[FoundNetdev], own: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut own: HashMap<IpAddr, Option<u32>> = own.into_iter().map(|ip| (ip, None)).collect();
+        for found in netdevs {
+            own.extend(found.netdev.addresses.iter().map(|address| (address.ip, Some(found.netdev.ifindex))));
+        }
+        Self { routing: Routing::of(netdevs), own }
+    }
+
+    fn routed(
+        &self,
+        connections: &HashMap<IpAddr, Vec<(SocketAddr, SocketAddr)>>,
+    ) -> HashMap<u32, Vec<(SocketAddr, SocketAddr)>> {
+        let mut routed = HashMap::<u32, Vec<_>>::new();
+        let all = connections.values().flatten();
+        let leaves = |remote: &IpAddr| !remote.is_loopback() && !self.own.contains_key(remote);
+        for (local, remote) in all.filter(|(_, remote)| leaves(&remote.ip())).take(MAX_CONNECTIONS) {
+            let from = self.own.get(&local.ip()).copied().flatten();
+            for interface in self.routing.leaves_by(remote.ip(), from) {
+                if from != Some(interface) {
+                    routed.entry(interface).or_default().push((*local, *remote));
+                }
+            }
+        }
+        for connections in routed.values_mut() {
+            connections.sort_unstable();
+        }
+        routed
     }
 }
 
@@ -139,8 +213,9 @@ mod tests {
             host.nics.iter().flat_map(|nic| &nic.netdevs).find(|netdev| netdev.name == "eno1").unwrap();
         let leg = Link { xdp: Some(42), master: Some(1), ..Link::default() };
         let links = ByIndex::from([(netdev.ifindex, leg)]);
-        let (connections, uppers, open) = Default::default();
-        let signs = Signs { links: &links, connections, connections_left: Cell::new(0), uppers, open };
+        let (connections, uppers, open, routed) = Default::default();
+        let connections_left = Cell::new(0);
+        let signs = Signs { links: &links, connections, connections_left, uppers, open, routed };
         let found: Vec<String> = signs.of_netdev(netdev).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["XDP program 42 is on eno1", "eno1 is a member of interface 1"]);
     }

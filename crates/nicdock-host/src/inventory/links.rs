@@ -18,6 +18,7 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_PHYS_PORT_NAME: u16 = 38;
 const IFLA_XDP: u16 = 43;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
@@ -47,17 +48,28 @@ pub struct Link {
     pub mtu: u32,
     pub carrier: Option<bool>,
     pub kind: Option<String>,
+    /// What its driver calls the port of the card (`p0`, `pf0vf3`).
+    pub port_name: Option<String>,
     /// Index of the bond, bridge or team that it is a member of.
     pub master: Option<u32>,
     /// Index of the interface that it is stacked on, if that is in the same network namespace.
     pub lower: Option<u32>,
     /// Id of an XDP program on it.
     pub xdp: Option<u32>,
+    /// What of it is not understood.
+    pub unread: Vec<ParseError>,
 }
 
-/// Every interface by its index.
-pub fn parse(bytes: &[u8]) -> Result<ByIndex<Link>, ParseError> {
-    let mut links = ByIndex::new();
+/// Every interface by its index, and what is wrong with entries that tell no name.
+#[derive(Default)]
+pub struct Links {
+    pub by_index: ByIndex<Link>,
+    pub unread: Vec<ParseError>,
+}
+
+/// Errors: where the messages themselves have wrong lengths, nothing is known of what follows.
+pub fn parse(bytes: &[u8]) -> Result<Links, ParseError> {
+    let mut links = Links::default();
     for message in Messages::new(bytes) {
         let message = message?;
         if message.kind != RTM_NEWLINK {
@@ -65,7 +77,8 @@ pub fn parse(bytes: &[u8]) -> Result<ByIndex<Link>, ParseError> {
         }
         let payload = message.payload();
         let Some((&header, attributes)) = payload.split_first_chunk::<HEADER_LEN>() else {
-            return Err(short(message.offset, payload.len()));
+            links.unread.push(short(message.offset, payload.len()));
+            continue;
         };
         let [_, _, t0, t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
         let index = u32::from_ne_bytes([i0, i1, i2, i3]);
@@ -76,11 +89,13 @@ pub fn parse(bytes: &[u8]) -> Result<ByIndex<Link>, ParseError> {
             loopback: flags & IFF_LOOPBACK != 0,
             ..Link::default()
         };
-        let link = parse_attributes(link, attributes)?;
+        let link = parse_attributes(link, attributes);
         if link.name.is_empty() {
-            return Err(ParseError::Missing { message: RTM_NEWLINK, attribute: IFLA_IFNAME });
+            links.unread.extend(link.unread);
+            links.unread.push(ParseError::Missing { message: RTM_NEWLINK, attribute: IFLA_IFNAME });
+        } else {
+            links.by_index.insert(index, link);
         }
-        links.insert(index, link);
     }
     Ok(links)
 }
@@ -88,38 +103,27 @@ pub fn parse(bytes: &[u8]) -> Result<ByIndex<Link>, ParseError> {
 /// Every link-layer address in a list of interfaces; none where it is not one.
 pub fn addresses(bytes: &[u8]) -> Vec<Vec<u8>> {
     let links = parse(bytes).unwrap_or_default();
-    links.into_values().flat_map(|link| [link.mac, link.permanent_mac]).flatten().map(|mac| mac.0).collect()
+    links
+        .by_index
+        .into_values()
+        .flat_map(|link| [link.mac, link.permanent_mac])
+        .flatten()
+        .map(|mac| mac.0)
+        .collect()
 }
 
 fn short(offset: usize, available: usize) -> ParseError {
     ParseError::Length { what: "an interface", offset, claimed: HEADER_LEN, available }
 }
 
-fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
-    let mac = |attribute: &Attribute| {
-        let (kind, found) = (attribute.kind, attribute.payload.len());
-        if found > MAX_ADDR_LEN {
-            return Err(ParseError::AttributeSize { attribute: kind, expected: MAX_ADDR_LEN, found });
-        }
-        Ok(Some(Mac(attribute.payload.to_vec())).filter(|mac| !mac.0.is_empty()))
-    };
+fn parse_attributes(mut link: Link, bytes: &[u8]) -> Link {
     let mut lower_is_elsewhere = false;
     for attribute in Attributes::new(bytes) {
-        let attribute = attribute?;
-        match attribute.kind {
-            IFLA_ADDRESS => link.mac = mac(&attribute)?,
-            IFLA_PERM_ADDRESS => link.permanent_mac = mac(&attribute)?,
-            IFLA_IFNAME => attribute.text()?.clone_into(&mut link.name),
-            IFLA_MTU => link.mtu = attribute.u32()?,
-            IFLA_CARRIER => link.carrier = Some(attribute.u8()? != 0),
-            IFLA_MASTER => link.master = Some(attribute.u32()?),
-            IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|index| *index != 0),
-            IFLA_LINK_NETNSID => lower_is_elsewhere = true,
-            IFLA_LINKINFO => link.kind = text_in(attribute.payload, IFLA_INFO_KIND)?.pop(),
-            IFLA_XDP => link.xdp = program(attribute.payload)?,
-            IFLA_PROP_LIST => link.altnames = text_in(attribute.payload, IFLA_ALT_IFNAME)?,
-            _ => {}
-        }
+        let read = attribute.and_then(|attribute| {
+            lower_is_elsewhere |= attribute.kind == IFLA_LINK_NETNSID;
+            parse_attribute(&mut link, &attribute)
+        });
+        link.unread.extend(read.err());
     }
     if lower_is_elsewhere {
         link.lower = None;
@@ -127,7 +131,32 @@ fn parse_attributes(mut link: Link, bytes: &[u8]) -> Result<Link, ParseError> {
     if !link.up {
         link.carrier = None;
     }
-    Ok(link)
+    link
+}
+
+fn parse_attribute(link: &mut Link, attribute: &Attribute) -> Result<(), ParseError> {
+    let mac = |attribute: &Attribute| {
+        let (kind, found) = (attribute.kind, attribute.payload.len());
+        if found > MAX_ADDR_LEN {
+            return Err(ParseError::AttributeSize { attribute: kind, expected: MAX_ADDR_LEN, found });
+        }
+        Ok(Some(Mac(attribute.payload.to_vec())).filter(|mac| !mac.0.is_empty()))
+    };
+    match attribute.kind {
+        IFLA_ADDRESS => link.mac = mac(attribute)?,
+        IFLA_PERM_ADDRESS => link.permanent_mac = mac(attribute)?,
+        IFLA_IFNAME => link.name = attribute.name(),
+        IFLA_MTU => link.mtu = attribute.u32()?,
+        IFLA_CARRIER => link.carrier = Some(attribute.u8()? != 0),
+        IFLA_MASTER => link.master = Some(attribute.u32()?),
+        IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|index| *index != 0),
+        IFLA_PHYS_PORT_NAME => link.port_name = Some(attribute.name()),
+        IFLA_LINKINFO => link.kind = names_in(attribute.payload, IFLA_INFO_KIND)?.pop(),
+        IFLA_XDP => link.xdp = program(attribute.payload)?,
+        IFLA_PROP_LIST => link.altnames = names_in(attribute.payload, IFLA_ALT_IFNAME)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 fn program(bytes: &[u8]) -> Result<Option<u32>, ParseError> {
@@ -140,12 +169,12 @@ fn program(bytes: &[u8]) -> Result<Option<u32>, ParseError> {
     Ok(None)
 }
 
-fn text_in(bytes: &[u8], kind: u16) -> Result<Vec<String>, ParseError> {
+fn names_in(bytes: &[u8], kind: u16) -> Result<Vec<String>, ParseError> {
     let mut found = Vec::new();
     for attribute in Attributes::new(bytes) {
         let attribute = attribute?;
         if attribute.kind == kind {
-            found.push(attribute.text()?.to_owned());
+            found.push(attribute.name());
         }
     }
     Ok(found)

@@ -43,6 +43,11 @@ impl Functions {
         self.seen.iter().filter(|(_, (_, class))| class.is_some_and(is_network)).map(|(a, _)| *a).collect()
     }
 
+    /// Every function with where it is and its class, where that could be read.
+    pub fn classes(&self) -> impl Iterator<Item = (PciAddress, &str, u32)> {
+        self.seen.iter().filter_map(|(address, (path, class))| Some((*address, path.as_str(), (*class)?)))
+    }
+
     /// Reads a function in full, once. `None` if it is not on the PCI bus (any more).
     pub fn get(&mut self, sysfs: &Sysfs, address: PciAddress) -> Option<&PciFunction> {
         if !self.read.contains_key(&address) {
@@ -106,7 +111,7 @@ fn read(sysfs: &Sysfs, address: PciAddress, path: &str, class: u32) -> Option<Pc
 }
 
 /// -1 (`NUMA_NO_NODE`) is `None`.
-fn numa_node(sysfs: &Sysfs, path: &str) -> Option<u32> {
+pub fn numa_node(sysfs: &Sysfs, path: &str) -> Option<u32> {
     let node: i32 = sysfs.number(&format!("{path}/numa_node"))?;
     u32::try_from(node).ok()
 }

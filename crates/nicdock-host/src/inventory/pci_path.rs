@@ -1,6 +1,6 @@
 //! What a device's path below `/sys` tells of the PCI function that it sits on.
 
-use crate::model::PciAddress;
+use crate::model::{PciAddress, is_subfunction};
 
 /// A path cut at its last PCI function.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +26,11 @@ pub fn cut(path: &str) -> Option<PciPath<'_>> {
 }
 
 impl PciPath<'_> {
+    /// The sub-function that it is in, if it is in one.
+    pub fn subfunction(&self) -> Option<&str> {
+        self.rest.split('/').next().filter(|first| is_subfunction(first))
+    }
+
     /// Whether what hangs there belongs to the function, and not to another bus behind it (USB, Thunderbolt).
     pub fn is_direct(&self) -> bool {
         let first = self.rest.split('/').next().unwrap_or_default();
@@ -66,6 +71,24 @@ mod tests {
         assert!(!cut("devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/net/enx0").unwrap().is_direct());
         assert!(cut("devices/pci0000:00/0000:00:03.0/virtio2/net/eth0").unwrap().is_direct());
         assert!(cut("devices/pci0000:00/0000:06:00.0/mlx5_core.sf.2/net/eth0").unwrap().is_direct());
+    }
+
+    #[test]
+    fn a_sub_function_is_told_from_other_auxiliary_devices() {
+        let of = |rest: &str| {
+            let path = format!("devices/pci0000:00/0000:06:00.0/{rest}");
+            cut(&path).unwrap().subfunction().map(str::to_owned)
+        };
+        assert_eq!(of("mlx5_core.sf.2/net/eth0").as_deref(), Some("mlx5_core.sf.2"));
+        for rest in [
+            "net/eth0",
+            "mana.rdma.0/infiniband/mana_0",
+            "virtio2/net/eth0",
+            "a.sf.x/net/e",
+            "a.sf.1.2/net/e",
+        ] {
+            assert_eq!(of(rest), None, "{rest}");
+        }
     }
 
     #[test]

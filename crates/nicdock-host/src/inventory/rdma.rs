@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use nicdock_netlink::rdma::{Device, DriverId, parse_chardev, parse_devices};
 
+use super::netdevs::Home;
 use super::pci_path;
 use super::sysfs::Sysfs;
 use super::{InventoryError, dump, malformed, netns_mode, ports, usnic};
-use crate::model::{Node, PciAddress, RdmaDevice, RdmaNetnsMode};
+use crate::model::{Node, RdmaDevice, RdmaNetnsMode, is_soft};
 use crate::source::{Dump, Source};
 
 /// An RDMA device and where it belongs.
@@ -18,10 +19,8 @@ pub struct FoundRdmaDevice {
 
 /// What an RDMA device stands on.
 pub enum Place {
-    /// Hardware: a PCI function.
-    Function(PciAddress),
-    /// Hardware on another bus.
-    OtherBus,
+    /// Hardware: a function, a sub-function, or another bus.
+    Hardware(Home),
     /// Software: the netdev of this name.
     Netdev(String),
     /// Software: a netdev of another network namespace. In shared mode the device is seen here all the same.
@@ -72,10 +71,18 @@ fn read_device(
     let place = if driver.is_some_and(is_soft) {
         // Netlink names the netdev only in its own namespace; `parent_show()` of rxe_verbs.c names any.
         let of_port = ports.iter().find_map(|port| port.netdev.clone());
-        let of_sysfs = || index.map_or_else(|| text("parent"), |_| None);
+        let of_sysfs = || {
+            index.map_or_else(
+                || sysfs.name(&format!("{path}/parent")).filter(|name| !name.is_empty()),
+                |_| None,
+            )
+        };
         of_port.or_else(of_sysfs).map_or(Place::OtherNamespace, Place::Netdev)
     } else {
-        pci_path::cut(&path).map_or(Place::OtherBus, |on| Place::Function(on.function))
+        Place::Hardware(pci_path::cut(&path).map_or(Home::OtherBus, |on| match on.subfunction() {
+            Some(auxiliary) => Home::Subfunction(on.function, auxiliary.to_owned()),
+            None => Home::Function(on.function),
+        }))
     };
     let device = RdmaDevice {
         index,
@@ -94,11 +101,6 @@ fn read_device(
         sysfs: path,
     };
     Ok(FoundRdmaDevice { device, place })
-}
-
-/// Whether a driver is software on top of a netdev.
-pub fn is_soft(driver: &str) -> bool {
-    matches!(driver, "rxe" | "siw")
 }
 
 /// The driver's number, for a device with a uverbs node (else the question would load `ib_uverbs`).
@@ -143,7 +145,7 @@ fn nodes(sysfs: &Sysfs) -> BTreeMap<String, Nodes> {
                 continue;
             }
             let Some(path) = sysfs.target(&format!("class/{class}/{name}")) else { continue };
-            let Some(device) = sysfs.text(&format!("{path}/ibdev")) else { continue };
+            let Some(device) = sysfs.name(&format!("{path}/ibdev")) else { continue };
             let Some(node) = node(sysfs, &name, path) else { continue };
             let nodes = nodes.entry(device).or_default();
             match name.as_bytes() {

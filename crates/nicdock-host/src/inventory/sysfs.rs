@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::str::FromStr;
 
+use nicdock_netlink::name;
+
 use crate::source::Source;
 
 /// `ENODEV`: the device went away while it was being looked at.
@@ -35,6 +37,14 @@ impl<'a> Sysfs<'a> {
     pub fn text(&self, path: &str) -> Option<String> {
         match self.source.read(&format!("sys/{path}")) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
+            Err(error) => self.absent(path, &error),
+        }
+    }
+
+    /// A file that has the name of an interface or RDMA device, as the text that stands for it.
+    pub fn name(&self, path: &str) -> Option<String> {
+        match self.source.read(&format!("sys/{path}")) {
+            Ok(bytes) => Some(name::text(bytes.strip_suffix(b"\n").unwrap_or(&bytes))),
             Err(error) => self.absent(path, &error),
         }
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Netdev, Nic, Speed};
+use super::{Netdev, Nic, RdmaDevice, RdmaPort, Speed};
 
-/// The link of a NIC's first port.
+/// The link of a NIC's first port that is up, else of its first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// `up`: programs can use it. `down`, `init`, `armed`: the RDMA port's state, where there is one. `no-carrier`:
@@ -17,18 +17,24 @@ pub struct Link {
 }
 
 impl Link {
-    /// The RDMA port decides, if there is one: `IPoIB` may be down while verbs work.
+    /// The first ACTIVE RDMA port decides, else port 1, if there is one: `IPoIB` may be down while verbs work.
     pub fn of(nic: &Nic) -> Self {
-        let port = nic.rdma_devices.first().and_then(|device| device.ports.first());
-        let netdev = nic.netdevs.first();
-        let state = match (port, netdev) {
-            (Some(port), _) if port.state == "ACTIVE" => "up".to_owned(),
-            (Some(port), _) => port.state.to_ascii_lowercase(),
-            (None, Some(netdev)) => Self::of_netdev(netdev).state,
-            (None, None) => "unknown".to_owned(),
-        };
-        let speed_mbps = netdev.and_then(|n| n.speed_mbps).or_else(|| port.and_then(|p| p.rate_mbps));
-        Self { state, speed_mbps }
+        let port = nic.rdma_devices.first().and_then(RdmaDevice::active_port);
+        match (port, nic.netdevs.first()) {
+            (Some(port), _) => Self::of_port(nic, port),
+            (None, Some(netdev)) => Self::of_netdev(netdev),
+            (None, None) => Self { state: "unknown".to_owned(), speed_mbps: None },
+        }
+    }
+
+    /// Of one port of the NIC, with its netdev's speed.
+    pub fn of_port(nic: &Nic, port: &RdmaPort) -> Self {
+        let state = if port.state == "ACTIVE" { "up".to_owned() } else { port.state.to_ascii_lowercase() };
+        let is_its = |netdev: &&Netdev| port.netdev.as_ref() == Some(&netdev.name);
+        let elsewhere = nic.ports_elsewhere.iter().map(|port| &port.netdev);
+        let only = || nic.netdevs.first().filter(|_| nic.netdevs.len() == 1 && port.netdev.is_none());
+        let netdev = nic.netdevs.iter().chain(elsewhere).find(is_its).or_else(only);
+        Self { state, speed_mbps: netdev.and_then(|netdev| netdev.speed_mbps).or(port.rate_mbps) }
     }
 
     pub fn of_netdev(netdev: &Netdev) -> Self {

@@ -53,6 +53,7 @@ impl<'de> Deserialize<'de> for Mac {
 /// A network interface in the namespace that the host was read from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Netdev {
+    /// As the text that stands for it ([`nicdock_netlink::name`]); so are all names of interfaces and RDMA devices.
     pub name: String,
     pub ifindex: u32,
     pub altnames: Vec<String>,
@@ -77,6 +78,15 @@ pub struct Netdev {
     pub addresses: Vec<Address>,
     /// Routes that leave by this interface, in every table but `local` (the kernel makes those itself).
     pub routes: Vec<Route>,
+    /// What is on top of it, by name (`/sys/class/net/X/upper_*`): VLANs and their like, bonds, tunnels that are bound to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uppers: Vec<String>,
+    /// What the kernel told of it, of an address or of a route, and is not understood.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
+    /// What the host would lose for good if it were taken to another network namespace and came back, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
 }
 
 /// `RTPROT_KERNEL` (include/uapi/linux/rtnetlink.h).

@@ -60,6 +60,18 @@ pub struct RdmaDevice {
     pub usnic: Option<UsnicPool>,
 }
 
+/// Whether a driver is software on top of a netdev.
+pub fn is_soft(driver: &str) -> bool {
+    matches!(driver, "rxe" | "siw")
+}
+
+impl RdmaDevice {
+    /// The first port that is ACTIVE, else the first: what one word about the device is about.
+    pub fn active_port(&self) -> Option<&RdmaPort> {
+        self.ports.iter().find(|port| port.state == "ACTIVE").or(self.ports.first())
+    }
+}
+
 /// The VFs behind a usNIC device, which its programs share (`drivers/infiniband/hw/usnic/usnic_ib_sysfs.c`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsnicPool {

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{Dump, OpenNodes, Source};
+use super::{Dump, Fact, OpenNodes, Source};
 
 /// What one path was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,10 @@ impl<S: Source> Source for Recorder<S> {
 
     fn dump(&self, dump: Dump) -> io::Result<Vec<u8>> {
         self.keep(&dump.file(), self.source.dump(dump), |bytes| Entry::File(bytes.clone()))
+    }
+
+    fn fact(&self, fact: Fact) -> io::Result<String> {
+        self.keep(&fact.file(), self.source.fact(fact), |text| Entry::File(text.clone().into_bytes()))
     }
 
     fn open_nodes(&self) -> io::Result<OpenNodes> {

@@ -17,6 +17,7 @@ pub mod command {
     pub const PORT_GET: u16 = 5;
     pub const SYS_GET: u16 = 6;
     pub const RES_GET: u16 = 9;
+    pub const RES_QP_GET: u16 = 10;
     pub const GET_CHARDEV: u16 = 15;
 }
 
@@ -35,6 +36,9 @@ pub mod attr {
     pub const RES_SUMMARY_ENTRY: u16 = 16;
     pub const RES_SUMMARY_ENTRY_NAME: u16 = 17;
     pub const RES_SUMMARY_ENTRY_CURR: u16 = 18;
+    pub const RES_QP: u16 = 19;
+    pub const RES_QP_ENTRY: u16 = 20;
+    pub const RES_KERN_NAME: u16 = 29;
     pub const NDEV_INDEX: u16 = 50;
     pub const NDEV_NAME: u16 = 51;
     pub const LINK_TYPE: u16 = 65;

@@ -43,7 +43,7 @@ fn parse_one(kind: u16, payload: &[u8]) -> Result<Chardev, ParseError> {
     for attribute in Attributes::new(payload) {
         let attribute = attribute?;
         match attribute.kind {
-            attr::CHARDEV_NAME => name = Some(attribute.text()?.to_owned()),
+            attr::CHARDEV_NAME => name = Some(attribute.name()),
             attr::CHARDEV => number = Some(attribute.u64()?),
             // A u64 in the header's comment, a u32 on the wire (`ib_uverbs_get_nl_info`, `nla_put_u32`).
             attr::UVERBS_DRIVER_ID if attribute.payload.len() == 4 => {

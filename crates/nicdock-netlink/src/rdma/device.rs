@@ -47,12 +47,12 @@ fn parse_device(kind: u16, payload: &[u8]) -> Result<Device, ParseError> {
         let attribute = attribute?;
         match attribute.kind {
             attr::DEV_INDEX => index = Some(attribute.u32()?),
-            attr::DEV_NAME => name = Some(attribute.text()?.to_owned()),
+            attr::DEV_NAME => name = Some(attribute.name()),
             attr::PORT_INDEX => device.port_count = attribute.u32()?,
-            attr::FW_VERSION => device.firmware = Some(attribute.text()?.to_owned()),
+            attr::FW_VERSION => device.firmware = Some(attribute.name()),
             attr::NODE_GUID => device.node_guid = Some(attribute.u64()?),
             attr::DEV_NODE_TYPE => device.node_type = Some(attribute.u8()?),
-            attr::DEV_PROTOCOL => device.protocol = Some(attribute.text()?.to_owned()),
+            attr::DEV_PROTOCOL => device.protocol = Some(attribute.name()),
             _ => {}
         }
     }

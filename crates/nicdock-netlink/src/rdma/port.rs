@@ -48,13 +48,13 @@ fn parse_port(kind: u16, payload: &[u8]) -> Result<Port, ParseError> {
         let attribute = attribute?;
         match attribute.kind {
             attr::DEV_INDEX => index = Some(attribute.u32()?),
-            attr::DEV_NAME => name = Some(attribute.text()?.to_owned()),
+            attr::DEV_NAME => name = Some(attribute.name()),
             attr::PORT_INDEX => number = Some(attribute.u32()?),
             attr::PORT_STATE => state = Some(attribute.u8()?),
             attr::PORT_PHYS_STATE => physical_state = Some(attribute.u8()?),
             attr::LID => lid = Some(attribute.u32()?),
             attr::NDEV_INDEX => netdev_index = Some(attribute.u32()?),
-            attr::NDEV_NAME => netdev = Some(attribute.text()?.to_owned()),
+            attr::NDEV_NAME => netdev = Some(attribute.name()),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::abi::{attr, command, message_type};
+use crate::name;
 use crate::wire::push_attribute;
 
 /// One question or order to the RDMA core.
@@ -27,7 +28,7 @@ impl Request {
 
     /// The kernel wants the final NUL (`NLA_NUL_STRING`).
     fn text(mut self, attribute: u16, value: &str) -> Self {
-        push_attribute(&mut self.payload, attribute, &[value.as_bytes(), b"\0"].concat());
+        push_attribute(&mut self.payload, attribute, &[&name::bytes(value)[..], b"\0"].concat());
         self
     }
 
@@ -55,6 +56,11 @@ impl Request {
     /// How many objects of each kind the device has (`nldev_res_get_doit`).
     pub fn resources(device: u32) -> Self {
         Self::once(command::RES_GET).number(attr::DEV_INDEX, device)
+    }
+
+    /// Every queue pair of one device (`nldev_res_get_qp_dumpit`).
+    pub fn queue_pairs(device: u32) -> Self {
+        Self::list(command::RES_QP_GET).number(attr::DEV_INDEX, device)
     }
 
     /// Moves a device to the network namespace behind a descriptor (`nldev_set_doit`, `ib_device_set_netns_put`).

@@ -14,7 +14,7 @@ pub const LINK_LEN: usize = 16;
 /// `sizeof(struct ifaddrmsg)`: family, prefix length, flags, scope, index (4) (include/uapi/linux/if_addr.h).
 pub const ADDRESS_LEN: usize = 8;
 /// `sizeof(struct rtmsg)`: eight bytes, then flags (4) (include/uapi/linux/rtnetlink.h).
-const ROUTE_LEN: usize = 12;
+pub const ROUTE_LEN: usize = 12;
 /// `sizeof(struct rtnexthop)`: length (2), flags, hops, index (4).
 const HOP_LEN: usize = 8;
 
@@ -55,6 +55,7 @@ const IFA_F_PERMANENT: u32 = 0x80;
 const RTA_OIF: u16 = 4;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_CACHEINFO: u16 = 12;
+const RTA_EXPIRES: u16 = 23;
 const RTA_NH_ID: u16 = 30;
 /// The only flag of a route that is told and not found out: the others are refused (`fib_create_info()`, net/ipv4/fib_semantics.c).
 const RTNH_F_ONLINK: u8 = 4;
@@ -66,8 +67,7 @@ pub fn link(payload: &[u8]) -> io::Result<Link> {
     let has_carrier = flags & IFF_LOWER_UP != 0;
     let mut link = Link { ifindex: word(head, 4), has_carrier, ..Link::default() };
     let (mut operational, mut kind, mut lower, mut elsewhere) = (false, None, None, false);
-    for attribute in Attributes::new(rest) {
-        let attribute = attribute.map_err(invalid)?;
+    for attribute in Attributes::new(rest).map_while(Result::ok) {
         match attribute.kind {
             IFLA_IFNAME => link.name = attribute.name(),
             IFLA_ADDRESS => link.mac = attribute.payload.to_vec(),
@@ -131,20 +131,52 @@ pub fn restored_address(raw: &[u8], ifindex: u32, name: &str, skip_detection: bo
 
 /// The payload that makes a route anew which a dump showed as `raw`, through interface `new` in the place of `old`.
 pub fn restored_route(raw: &[u8], old: u32, new: u32) -> io::Result<Vec<u8>> {
-    let (head, rest) = split(payload(raw)?, ROUTE_LEN)?;
+    restored_payload(payload(raw)?, old, new)
+}
+
+fn restored_payload(payload: &[u8], old: u32, new: u32) -> io::Result<Vec<u8>> {
+    let (head, rest) = split(payload, ROUTE_LEN)?;
     let flags = word(head, 8) & u32::from(RTNH_F_ONLINK);
     let mut body = [&head[..8], &flags.to_ne_bytes()].concat();
     for attribute in Attributes::new(rest) {
         let Attribute { kind, payload, .. } = attribute.map_err(invalid)?;
         match kind {
             // A nexthop object goes with its interface; what it leads to is in the other attributes, which exclude it (`fib_create_info()`).
-            RTA_CACHEINFO | RTA_NH_ID => {}
+            RTA_NH_ID => {}
+            RTA_CACHEINFO => {
+                if let Some(seconds) = seconds_left(payload) {
+                    push_attribute(&mut body, RTA_EXPIRES, &seconds.to_ne_bytes());
+                }
+            }
             RTA_OIF if word(payload, 0) == old => push_attribute(&mut body, kind, &new.to_ne_bytes()),
             RTA_MULTIPATH => push_attribute(&mut body, kind, &hops(payload, old, new)?),
             _ => push_attribute(&mut body, kind, payload),
         }
     }
     Ok(body)
+}
+
+/// A route by what does not change by itself: without the time it has left, and flags that the kernel finds out.
+pub fn comparable_route(payload: &[u8], old: u32, new: u32) -> io::Result<Vec<u8>> {
+    let body = restored_payload(payload, old, new)?;
+    let (head, rest) = split(&body, ROUTE_LEN)?;
+    let all: io::Result<Vec<Attribute<'_>>> =
+        Attributes::new(rest).map(|attribute| attribute.map_err(invalid)).collect();
+    let mut all = all?;
+    all.retain(|attribute| attribute.kind != RTA_EXPIRES);
+    all.sort_by_key(|attribute| attribute.kind);
+    let mut body = head.to_vec();
+    for attribute in &all {
+        push_attribute(&mut body, attribute.kind, attribute.payload);
+    }
+    Ok(body)
+}
+
+/// How long a route stays: `rta_expires` of `struct rta_cacheinfo`, in hundredths of seconds (`USER_HZ`; `rt6_fill_node()` by
+/// `rtnl_put_cacheinfo()`). 0: for ever.
+fn seconds_left(cache_info: &[u8]) -> Option<u32> {
+    let ticks = word(cache_info, 8).cast_signed();
+    (ticks != 0).then(|| (ticks.max(0).cast_unsigned() / 100).max(1))
 }
 
 /// A list of `struct rtnexthop`, each with attributes of its own.
@@ -170,13 +202,13 @@ pub fn link_header(ifindex: u32, flags: u32, change: u32) -> Vec<u8> {
     [[0; 4], ifindex.to_ne_bytes(), flags.to_ne_bytes(), change.to_ne_bytes()].concat()
 }
 
-/// A name as netlink has it.
+/// A name as netlink has it, from the text that stands for it.
 pub fn with_nul(name: &str) -> Vec<u8> {
-    [name.as_bytes(), &[0]].concat()
+    [&crate::name::bytes(name)[..], &[0]].concat()
 }
 
 /// What is behind the header of a whole message.
-fn payload(raw: &[u8]) -> io::Result<&[u8]> {
+pub fn payload(raw: &[u8]) -> io::Result<&[u8]> {
     raw.get(HEADER_LEN..).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
@@ -209,7 +241,7 @@ mod tests {
         push_attribute(&mut payload, IFLA_IFNAME, b"a\xff\0");
         push_attribute(&mut payload, IFLA_OPERSTATE, &[IF_OPER_UP]);
         let link = link(&payload).unwrap();
-        assert_eq!((link.ifindex, link.name.as_str(), link.running), (7, "a\u{fffd}", true));
+        assert_eq!((link.ifindex, link.name.as_str(), link.running), (7, "a\\xff", true));
         assert!(super::link(&payload[..10]).is_err());
     }
 
@@ -257,6 +289,12 @@ mod tests {
     fn a_route_leads_through_the_new_interface_and_has_no_flag_that_is_found_out() {
         let mut payload = vec![2, 16, 0, 0, 254, 3, 0, 1];
         payload.extend(0x14_u32.to_ne_bytes());
+        // Expires in 59.9 seconds.
+        push_attribute(
+            &mut payload,
+            RTA_CACHEINFO,
+            &[&[0; 8][..], &5_990_u32.to_ne_bytes(), &[0; 20]].concat(),
+        );
         push_attribute(&mut payload, RTA_OIF, &9_u32.to_ne_bytes());
         let mut list = Vec::new();
         for (index, flags) in [(9_u32, 0x11_u8), (5, 4)] {
@@ -268,8 +306,9 @@ mod tests {
         push_attribute(&mut payload, RTA_NH_ID, &[1; 4]);
         let body = restored_route(&encode(24, 0, 0, &payload), 9, 12).unwrap();
         assert_eq!(word(&body, 8), 4);
-        let found = attributes(&body, ROUTE_LEN);
-        assert_eq!(found.len(), 2);
+        let mut found = attributes(&body, ROUTE_LEN);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found.remove(0), (RTA_EXPIRES, 59_u32.to_ne_bytes().to_vec()));
         assert_eq!(found[0], (RTA_OIF, 12_u32.to_ne_bytes().to_vec()));
         assert_eq!(
             (found[1].1[2], word(&found[1].1, 4), found[1].1[18], word(&found[1].1, 20)),

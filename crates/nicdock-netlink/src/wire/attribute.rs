@@ -1,5 +1,5 @@
 use super::align;
-use crate::ParseError;
+use crate::{ParseError, name};
 
 /// `struct nlattr`: length and type, two bytes each.
 const HEADER_LEN: usize = 4;
@@ -39,9 +39,9 @@ impl<'a> Attribute<'a> {
         std::str::from_utf8(self.before_nul()).map_err(|_| ParseError::AttributeText { attribute: self.kind })
     }
 
-    /// A name as the kernel has it, which need not be UTF-8: what is none is replaced (U+FFFD).
+    /// A name, which need not be UTF-8, as the text that stands for it.
     pub fn name(&self) -> String {
-        String::from_utf8_lossy(self.before_nul()).into_owned()
+        name::text(self.before_nul())
     }
 
     fn before_nul(&self) -> &'a [u8] {

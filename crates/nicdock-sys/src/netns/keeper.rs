@@ -134,7 +134,7 @@ fn mounted(thread: &Path, number: u64, link: &str) -> Option<OwnedFd> {
         .find(|mounted| mounted.kind == "nsfs" && mounted.root.as_os_str() == link)?;
     // The way to it is the container's: no link is followed out of its root.
     let root = mount::open_host_path(&thread.join("root")).ok()?;
-    let path = mount::open_inside(&root, &mounted.point.to_string_lossy(), OFlags::PATH).ok()?;
+    let path = mount::open_inside(&root, &mounted.point, OFlags::PATH).ok()?;
     behind(&path, number).ok()?
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use nicdock_core::attach::Terms;
-use nicdock_core::lease::{LAUNCHER, ProcessId};
+use nicdock_core::lease::{LAUNCHER, Owner, ProcessId};
 use nicdock_core::request::{
     AddressWithPrefix, LINK_TIMEOUT, Memlock, NetdevMode, Netlink, NicRequest, Profile, Selector,
 };
@@ -18,6 +18,7 @@ pub const SCHEMA: u64 = 1;
 /// One request, checked.
 pub enum Call {
     Check(Check),
+    Reserve(Check),
     Give(Box<Give>),
     Release(Release),
     Recover,
@@ -25,7 +26,7 @@ pub enum Call {
     Host,
 }
 
-/// Whether a container of this name could have these NICs; nothing is changed for it.
+/// Whether a container of this name could have these NICs; nothing is changed for it. Or sets them aside for this owner.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -38,7 +39,11 @@ pub struct Check {
 #[serde(deny_unknown_fields)]
 pub struct Give {
     pub owner: Owner,
+    /// Chosen now.
+    #[serde(default)]
     nics: Vec<Nic>,
+    /// Whose NICs they are that were chosen before.
+    pub reservation: Option<Owner>,
     /// A process in the network namespace that gets them.
     pub net: ProcessId,
     /// Processes whose control groups and mount namespaces get the nodes and the view.
@@ -48,7 +53,7 @@ pub struct Give {
     options: Options,
 }
 
-/// Takes home what a container had that has ended.
+/// Takes home what a container had that has ended; what is reserved for an owner of this name and engine is free then.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -61,14 +66,6 @@ pub struct Release {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
-
-/// Who answers for a container.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Owner {
-    pub engine: String,
-    pub name: String,
-}
 
 /// May the container's program have run already?
 #[derive(Clone, Copy, Deserialize)]
@@ -144,6 +141,7 @@ impl Call {
         let Some(method) = method.as_str() else { return Err(format!("its method is {method}, no string")) };
         let call = match method {
             "check" => Self::Check(rest(method, fields)?),
+            "reserve" => Self::Reserve(rest(method, fields)?),
             "give" => Self::Give(Box::new(rest(method, fields)?)),
             "release" => Self::Release(rest(method, fields)?),
             "recover" => rest(method, fields).map(|Nothing {}| Self::Recover)?,
@@ -151,7 +149,7 @@ impl Call {
             "host" => rest(method, fields).map(|Nothing {}| Self::Host)?,
             _ => {
                 return Err(format!(
-                    "there is no method '{method}': there are check, give, release, recover, list and host"
+                    "there is no method '{method}': there are check, reserve, give, release, recover, list and host"
                 ));
             }
         };
@@ -161,7 +159,7 @@ impl Call {
 
     fn check(&self) -> Result<(), String> {
         let owner = match self {
-            Self::Check(check) => some(&check.nics).map(|()| &check.owner)?,
+            Self::Check(check) | Self::Reserve(check) => some(&check.nics).map(|()| &check.owner)?,
             Self::Give(give) => {
                 // One process stands for its network namespace and for its control group and mounts.
                 if give.access.len() != 1 || give.access[0] != give.net {
@@ -174,21 +172,33 @@ impl Call {
                         "options.memlock and options.keep_privileges are for the moment 'created'".to_owned()
                     );
                 }
-                some(&give.nics).map(|()| &give.owner)?
+                match &give.reservation {
+                    None => some(&give.nics)?,
+                    Some(owner) => {
+                        check_engine(&owner.engine)?;
+                        if !give.nics.is_empty() {
+                            return Err("'nics' and 'reservation' are one too many: what is reserved was chosen before".to_owned());
+                        }
+                    }
+                }
+                &give.owner
             }
             Self::Release(release) => &release.owner,
             Self::Recover | Self::List | Self::Host => return Ok(()),
         };
-        let engine = &owner.engine;
-        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if engine.is_empty() || engine.len() > 32 || !engine.bytes().all(is_word) || engine == LAUNCHER {
-            return Err(format!(
-                "owner.engine '{}' has to be 1 to 32 small letters, digits or '-', and not '{LAUNCHER}'",
-                engine.escape_debug()
-            ));
-        }
-        Ok(())
+        check_engine(&owner.engine)
     }
+}
+
+fn check_engine(engine: &str) -> Result<(), String> {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if engine.is_empty() || engine.len() > 32 || !engine.bytes().all(is_word) || engine == LAUNCHER {
+        return Err(format!(
+            "owner.engine '{}' has to be 1 to 32 small letters, digits or '-', and not '{LAUNCHER}'",
+            engine.escape_debug()
+        ));
+    }
+    Ok(())
 }
 
 fn rest<T: DeserializeOwned>(method: &str, fields: Map<String, Value>) -> Result<T, String> {
@@ -277,7 +287,7 @@ mod tests {
         for (from, to, part) in [
             ("\"schema\": 1", "\"schema\": 2", "this nicdock knows 1"),
             ("\"schema\": 1, ", "", "no 'schema'"),
-            ("\"give\"", "\"gave\"", "check, give, release"),
+            ("\"give\"", "\"gave\"", "check, reserve, give, release"),
             ("\"give\"", "7", "no string"),
             ("kind=roce,any", "kind=fast", "no kind 'fast'"),
             ("10.1.1.2/24", "10.1.1.2", "is no address"),
@@ -308,6 +318,20 @@ mod tests {
         assert!(wrong(r#"{"schema": 1, "method": "list", "owner": {}}"#).contains("unknown field `owner`"));
         let none = r#"{"schema": 1, "method": "check", "owner": {"engine": "a", "name": "b"}, "nics": []}"#;
         assert!(wrong(none).contains("names none"));
+    }
+
+    #[test]
+    fn what_is_reserved_is_given_by_its_owner_instead_of_a_choice() {
+        let mut give: Value = serde_json::from_str(GIVE).unwrap();
+        give["reservation"] = serde_json::json!({"engine": "a", "name": "claim"});
+        assert!(wrong(&give.to_string()).contains("one too many"));
+        give.as_object_mut().unwrap().remove("nics");
+        let Ok(Call::Give(given)) = Call::parse(give.to_string().as_bytes()) else { panic!("{give}") };
+        assert_eq!(given.reservation.unwrap().name, "claim");
+        give["reservation"]["engine"] = "nicdock".into();
+        assert!(wrong(&give.to_string()).contains("owner.engine"));
+        let reserve = r#"{"schema": 1, "method": "reserve", "owner": {"engine": "a", "name": "claim"}, "nics": [{"select": "any"}]}"#;
+        assert!(matches!(Call::parse(reserve.as_bytes()), Ok(Call::Reserve(_))));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::terms::NetlinkOptions;
 use crate::failure::{Failure, need_root};
 use nicdock_core::attach::{Target, Terms};
 use nicdock_core::lease::{ATTACH, Lease};
-use nicdock_core::node::{Given, Node};
+use nicdock_core::node::{Given, Node, Wanted};
 use nicdock_core::request::Profile;
 use nicdock_core::say::{answer, notice};
 
@@ -45,7 +45,7 @@ pub fn attach(options: &Options) -> Result<u8, Failure> {
     };
     let netlink = options.netlink.allowed.clone();
     let terms = Terms::of_running(ATTACH, options.view, options.accept_netlink, netlink);
-    let given = Node::of_machine().give(who, &[options.nics.request()], &terms, |_| Ok(()))?;
+    let given = Node::of_machine().give(who, Wanted::Asked(&[options.nics.request()]), &terms, |_| Ok(()))?;
     warn(&given);
     let Given { target, grants, .. } = given;
     for grant in &grants {

@@ -128,7 +128,7 @@ fn own(options: &Options) -> Result<Own, Failure> {
         let plan: Plan = serde_json::from_slice(&content).map_err(|error| {
             unusable(path, format_args!("not a plan as nicdock plan --json writes it: {error}"))
         })?;
-        return Ok(Own::of_grants(plan.grants, plan.weaknesses));
+        return Ok(Own { has_profile: true, ..Own::of_grants(plan.grants, plan.weaknesses) });
     }
     let Some(pid) = options.pid else { return Ok(Own::default()) };
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
@@ -148,15 +148,14 @@ fn own(options: &Options) -> Result<Own, Failure> {
             Some(name) => holder.container == *name,
             None => !holder.is_launched() && shares_processes(holder.supervisor.pid, pid),
         };
-        let mut weaknesses: Vec<Weakness> = theirs
-            .iter()
-            .flat_map(|lease| &lease.holders)
-            .filter(is_its)
-            .flat_map(|holder| holder.weaknesses.clone())
-            .collect();
+        let holders: Vec<&Holder> = theirs.iter().flat_map(|lease| &lease.holders).filter(is_its).collect();
+        let mut weaknesses: Vec<Weakness> =
+            holders.iter().flat_map(|holder| holder.weaknesses.clone()).collect();
         weaknesses.sort_by(|a, b| a.id.cmp(&b.id));
         weaknesses.dedup();
-        return Ok(Own::of_grants(theirs.iter().map(|lease| lease.present(&there)).collect(), weaknesses));
+        let has_profile = holders.iter().any(|holder| holder.is_launched());
+        let grants = theirs.iter().map(|lease| lease.present(&there)).collect();
+        return Ok(Own { has_profile, ..Own::of_grants(grants, weaknesses) });
     }
     Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
 }

@@ -3,11 +3,12 @@
 use crate::failure::Failure;
 use crate::listing;
 use nicdock_core::lease::Ledger;
+use nicdock_core::phases::names;
 use nicdock_core::say::answer;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "States: starting, held, returning; abandoned (its nicdock has ended: the next command gives it back);\nstuck (it should be back, and somebody keeps it, or a part of it, away; every command tries again);\ndraining (it is back, and a process outside can still reach it); quarantined (it is back, and not as it was).\nWhat to do in each: docs/recovery.md.\n\nExamples:\n  nicdock leases\n  nicdock leases --json | jq '.leases[] | select(.state == \"draining\")'\n\nExit status: 0; 1 if a lease cannot be read (nicdock reconcile repairs)."
+    after_help = "States: reserved (set aside for a claim or job, no container has it); starting, held, returning; abandoned (its nicdock has ended: the next command gives it back);\nstuck (it should be back, and somebody keeps it, or a part of it, away; every command tries again);\ndraining (it is back, and a process outside can still reach it); quarantined (it is back, and not as it was).\nWhat to do in each: docs/recovery.md.\n\nExamples:\n  nicdock leases\n  nicdock leases --json | jq '.leases[] | select(.state == \"draining\")'\n\nExit status: 0; 1 if a lease cannot be read (nicdock reconcile repairs)."
 )]
 pub struct Options {
     /// Machine-readable output
@@ -17,7 +18,9 @@ pub struct Options {
 
 pub fn leases(options: &Options) -> Result<u8, Failure> {
     let all = Ledger::of_machine().each()?;
-    let text = if options.json { listing::leases_json(&all)? } else { listing::leases(&all) };
+    let pending = names::pending();
+    let text =
+        if options.json { listing::leases_json(&all, &pending)? } else { listing::leases(&all, &pending) };
     answer(&text)?;
     Ok(u8::from(all.iter().any(Result::is_err)))
 }

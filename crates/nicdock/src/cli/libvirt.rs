@@ -10,10 +10,11 @@ use super::reconcile::tell;
 use super::terms::{NetlinkOptions, TermOptions};
 use crate::failure::{Failure, need_root};
 use nicdock_core::attach::{Target, Terms};
+use nicdock_core::changeable;
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::Ledger;
 use nicdock_core::lifecycle::{self, Recovered};
-use nicdock_core::node::Node;
+use nicdock_core::node::{Node, Wanted};
 use nicdock_core::plan;
 use nicdock_core::request::{Netlink, NicRequest, Profile};
 use nicdock_core::say::{answer, notice};
@@ -181,7 +182,7 @@ pub fn libvirt(options: &Options) -> Result<u8, Failure> {
             root("install")?;
             let program = std::env::current_exe()?;
             say(&nicdock_libvirt::install(&virsh, &program)?)?;
-            if let Some(why) = nicdock_libvirt::is_open_to_others(&program) {
+            if let Some(why) = changeable::by_others(&program) {
                 notice(format_args!(
                     "warning: libvirt calls {} as root from now on, and {why}: install nicdock where only root writes, and call this there",
                     program.display()
@@ -318,7 +319,8 @@ fn attach(
     let (pid, name) = first_process(virsh, domain)?;
     let terms = Terms::of_running("libvirt", Profile::Nic, accept_netlink, netlink);
     let who = |leases: &[_]| Target::of_process(pid, Some(&name), leases);
-    let given = Node::of_machine().give(who, std::slice::from_ref(wanted), &terms, |_| Ok(()))?;
+    let given =
+        Node::of_machine().give(who, Wanted::Asked(std::slice::from_ref(wanted)), &terms, |_| Ok(()))?;
     warn(&given);
     let grants = given.grants;
     let lines: Vec<String> =

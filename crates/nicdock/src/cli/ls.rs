@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::listing;
 use nicdock_core::kind::Kind;
 use nicdock_core::node::{HostSnapshot, Node};
+use nicdock_core::plan::representor;
 use nicdock_core::request::Selector;
 use nicdock_core::say::answer;
 use nicdock_host::model::Nic;
@@ -36,7 +37,12 @@ pub fn ls(options: &Options) -> Result<u8, Failure> {
     }
     let mut known = host::read(options.host.as_deref())?;
     if !options.selectors.is_empty() {
+        let host = &known.host;
+        let named = options.selectors.iter().find_map(|selector| representor(host, selector)).cloned();
         keep_selected(&mut known, &options.selectors);
+        if let Some(representor) = named.filter(|_| known.host.nics.is_empty()) {
+            return Err(Failure::new(Kind::NoMatch, format!("{representor}; it is no NIC's netdev")));
+        }
         if known.host.nics.is_empty() {
             let words: Vec<String> = options.selectors.iter().map(ToString::to_string).collect();
             let why = format!("no NIC here is {} (nicdock ls --all shows them)", words.join(" or "));

@@ -1,9 +1,9 @@
 //! `nicdock lxc`: a NIC for a container of LXC, from its start to its end.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::attach::warn;
+use super::caller;
 use super::nics::NicOptions;
 use super::terms::{NetlinkOptions, TermOptions};
 use crate::failure::Failure;
@@ -122,7 +122,7 @@ pub fn lxc(options: &Options) -> Result<u8, Failure> {
             answer(&format!("{} starts without nicdock from now on\n", which.name))?;
         }
         Command::Hook(hook) => {
-            return called(hook).inspect_err(|error| tell_caller(&error.to_string()));
+            return called(hook).inspect_err(|error| caller::tell(&error.to_string()));
         }
     }
     Ok(0)
@@ -222,19 +222,6 @@ fn install(which: &Which, how: &How) -> Result<(), Failure> {
     Ok(())
 }
 
-/// LXC takes a hook's output and error for its log, at the level DEBUG; what made the start fail is for who started it, too.
-fn tell_caller(error: &str) {
-    let parent = rustix::process::getppid();
-    let pidfd =
-        parent.and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-    let stderr = pidfd.and_then(|pidfd| {
-        rustix::process::pidfd_getfd(pidfd, 2, rustix::process::PidfdGetfdFlags::empty()).ok()
-    });
-    if let Some(stderr) = stderr {
-        let _ = std::fs::File::from(stderr).write_all(format!("nicdock: {error}\n").as_bytes());
-    }
-}
-
 fn called(hook: &Hook) -> Result<u8, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err("LXC runs as an ordinary user here: giving a NIC needs root, so let root start the container (lxc.idmap makes it unprivileged all the same)".into());
@@ -253,7 +240,7 @@ fn called(hook: &Hook) -> Result<u8, Failure> {
             done.iter().for_each(notice);
             for error in &failed {
                 notice(error);
-                tell_caller(&error.to_string());
+                caller::tell(&error.to_string());
             }
             return Ok(if failed.is_empty() { 0 } else { super::FAILURE });
         }

@@ -74,13 +74,22 @@ pub fn text(plan: &Plan) -> String {
         _ => format!("container {}\n", plan.name),
     };
     for nic in &plan.container.nics {
-        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         let list = |values: &[String]| if values.is_empty() { "none".to_owned() } else { values.join(", ") };
-        let _ = writeln!(text, "  RDMA device  {}", or_none(&nic.rdma_device));
-        let _ = writeln!(text, "  netdev       {}", or_none(&nic.netdev));
-        let _ = writeln!(text, "  addresses    {}", list(&nic.addresses));
+        let netdevs: Vec<String> = nic.netdevs.iter().map(|netdev| netdev.name.clone()).collect();
+        let pci = nic.pci.iter().chain(&nic.auxiliary).cloned().collect::<Vec<_>>().join("/");
+        let _ = writeln!(text, "  RDMA device  {}", list(&nic.rdma_devices));
+        let _ = writeln!(text, "  netdev       {}", list(&netdevs));
+        if let [only] = &nic.netdevs[..] {
+            let _ = writeln!(text, "  addresses    {}", list(&only.addresses));
+        } else {
+            // Which address is whose must be told of several.
+            let of_each = nic.netdevs.iter().flat_map(|netdev| {
+                netdev.addresses.iter().map(|address| format!("{address} ({})", netdev.name))
+            });
+            let _ = writeln!(text, "  addresses    {}", list(&of_each.collect::<Vec<_>>()));
+        }
         let _ = writeln!(text, "  nodes        {}", list(&nic.nodes));
-        let _ = writeln!(text, "  PCI          {}", or_none(&nic.pci));
+        let _ = writeln!(text, "  PCI          {}", if pci.is_empty() { "none" } else { &pci });
     }
     for phase in &plan.phases {
         let _ = writeln!(text, "{}", phase.phase);

@@ -27,6 +27,9 @@ pub fn reconcile(options: &Options) -> Result<u8, Failure> {
     }
     let recovered =
         if options.dry_run { lifecycle::differences(&ledger)? } else { lifecycle::reconcile(&ledger)? };
+    if !options.dry_run {
+        super::cdi::refresh();
+    }
     if recovered.done.is_empty() && recovered.failed.is_empty() {
         answer("nothing to give back\n")?;
     }

@@ -2,8 +2,8 @@
 //! schema.
 
 use nicdock_host::model::{
-    Host, InUse, Isolation, LinkLayer, Mac, Netdev, Nic, NicKind, PciAddress, RdmaDevice, RdmaNetnsMode,
-    UsnicPool, UsnicQueuePair,
+    Host, InUse, Isolation, LinkLayer, Mac, Netdev, Nic, NicKind, PciAddress, PortElsewhere, RdmaDevice,
+    RdmaNetnsMode, Representor, UsnicPool, UsnicQueuePair,
 };
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ struct Listing<'a> {
     memlock_bytes: Option<u64>,
     /// In the order in which several are taken: PCI address, then name.
     nics: Vec<Entry<'a>>,
+    /// Netdevs that are ports of a card's own switch (switchdev), and no NIC's.
+    representors: Vec<RepresentorEntry<'a>>,
     /// What could not be read, in sentences; empty when everything was.
     warnings: &'a [String],
 }
@@ -35,21 +37,25 @@ struct Entry<'a> {
     name: &'a str,
     /// `usnic`, `roce`, `ib`, `iwarp`, `efa`, `soft-roce`, `soft-iwarp` or `ethernet`.
     kind: NicKind,
+    /// What its ports speak, each once.
+    kinds: &'a [NicKind],
     /// The first RDMA device's name; null without one.
     rdma_device: Option<&'a str>,
     /// The first netdev's name in the host's network namespace; null without one.
     netdev: Option<&'a str>,
     /// Domain, bus, device, function; null for a virtual netdev with a software RDMA device.
     pci: Option<PciAddress>,
+    /// The auxiliary device of a sub-function, `mlx5_core.sf.2`, in that function; null for others.
+    auxiliary: Option<&'a str>,
     /// Vendor and device number in hexadecimal, `15b3:1017`; null without a PCI function.
     pci_id: Option<String>,
     /// The driver bound to the PCI function; null for none.
     driver: Option<&'a str>,
     /// NUMA node; null where the firmware does not say.
     numa_node: Option<u32>,
-    /// State and speed of the first port.
+    /// State and speed of the first ACTIVE port, else of the first.
     link: Link,
-    /// IP addresses with their prefix lengths, of every netdev.
+    /// IP addresses with their prefix lengths, of every netdev, and of those that its ports have elsewhere.
     addresses: Vec<String>,
     /// Paths of the character devices: uverbs, then umad and issm.
     nodes: Vec<&'a str>,
@@ -73,10 +79,36 @@ struct Entry<'a> {
     rdma_devices: Vec<RdmaEntry<'a>>,
     /// Every netdev, by port.
     netdevs: Vec<NetdevEntry<'a>>,
+    /// Ports of its RDMA devices whose netdev is another device's.
+    ports_elsewhere: Vec<ElsewhereEntry<'a>>,
 }
 
-/// One reason not to take the NIC: `what` is `default_route`, `tcp_connection`, `member`, `stacked`, `xdp` or `open_node`,
-/// each with fields of its own.
+/// A port with a netdev that is not the NIC's: it stays where it is.
+#[derive(Serialize)]
+struct ElsewhereEntry<'a> {
+    /// The RDMA device.
+    device: &'a str,
+    /// Counted from 1.
+    port: u32,
+    netdev: &'a str,
+    /// `bond` for RoCE LAG; null for hardware.
+    netdev_kind: Option<&'a str>,
+    /// The NIC that has the netdev, by its place on the bus, else its name; null for one that is no NIC's.
+    nic: Option<&'a str>,
+}
+
+/// A netdev that is a port of a card's own switch, and no NIC's.
+#[derive(Serialize)]
+struct RepresentorEntry<'a> {
+    netdev: &'a str,
+    /// The function whose switch it is on.
+    pci: PciAddress,
+    /// What it stands for, as the driver says: `pf0vf3`, `pf0sf88`; null where it does not.
+    port: Option<&'a str>,
+}
+
+/// One reason not to take the NIC: `what` is `default_route`, `tcp_connection`, `routed_tcp`, `member`, `stacked`, `xdp`, `open_node`,
+/// `driver_node`, `kernel_user`, `port_elsewhere` or `vf_in_use`, each with fields of its own.
 #[derive(Serialize)]
 struct Sign<'a> {
     #[serde(flatten)]
@@ -137,6 +169,8 @@ struct PortEntry<'a> {
     lid: Option<u16>,
     /// The port's netdev, if it has one here.
     netdev: Option<&'a str>,
+    /// Its state and speed in the words of the NIC's.
+    link: Link,
 }
 
 #[derive(Serialize)]
@@ -172,28 +206,33 @@ fn listing<'a>(host: &'a Host, holders: &'a Holders, all: bool) -> Listing<'a> {
         rdma_netns_mode: host.rdma_netns_mode,
         memlock_bytes: host.memlock,
         nics: shown(host, all).map(|nic| entry(host, nic, holders)).collect(),
+        representors: host.representors.iter().map(representor_entry).collect(),
         warnings: &host.warnings,
     }
 }
 
 fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
     let function = nic.pci.and_then(|address| host.function(address));
+    let whole = nic.whole_function().and(function);
+    let elsewhere = nic.ports_elsewhere.iter().map(|port| &port.netdev);
     let held = holders.get(&nic.name);
     let held_by = held.map_or(&[][..], |held| &held.containers);
     Entry {
         name: &nic.name,
         kind: nic.kind,
+        kinds: &nic.kinds,
         rdma_device: nic.rdma_devices.first().map(|device| device.name.as_str()),
         netdev: nic.netdevs.first().map(|netdev| netdev.name.as_str()),
         pci: nic.pci,
+        auxiliary: nic.auxiliary.as_deref(),
         pci_id: function.map(|f| format!("{:04x}:{:04x}", f.vendor, f.device)),
         driver: function.and_then(|f| f.driver.as_deref()),
         numa_node: nic.numa_node,
         link: Link::of(nic),
-        addresses: nic.netdevs.iter().flat_map(addresses).collect(),
+        addresses: nic.netdevs.iter().chain(elsewhere).flat_map(addresses).collect(),
         nodes: nic.nodes().map(|node| node.path.as_str()).collect(),
-        pf: function.and_then(|f| f.pf),
-        vfs: function.map_or(&[], |f| &f.vfs),
+        pf: whole.and_then(|f| f.pf),
+        vfs: whole.map_or(&[], |f| &f.vfs),
         held_by: held_by.first(),
         shared_with: held_by.get(1..).unwrap_or_default(),
         kept_by: held.and_then(|held| held.kept_by.as_deref()),
@@ -201,7 +240,22 @@ fn entry<'a>(host: &'a Host, nic: &'a Nic, holders: &'a Holders) -> Entry<'a> {
         isolation: &nic.isolation,
         rdma_devices: nic.rdma_devices.iter().map(|device| rdma_entry(host, nic, device)).collect(),
         netdevs: nic.netdevs.iter().map(netdev_entry).collect(),
+        ports_elsewhere: nic.ports_elsewhere.iter().map(elsewhere_entry).collect(),
     }
+}
+
+fn elsewhere_entry(port: &PortElsewhere) -> ElsewhereEntry<'_> {
+    ElsewhereEntry {
+        device: &port.device,
+        port: port.port,
+        netdev: &port.netdev.name,
+        netdev_kind: port.netdev.virtual_kind.as_deref(),
+        nic: port.nic.as_deref(),
+    }
+}
+
+fn representor_entry(one: &Representor) -> RepresentorEntry<'_> {
+    RepresentorEntry { netdev: &one.netdev, pci: one.function, port: one.port.as_deref() }
 }
 
 fn rdma_entry<'a>(host: &Host, nic: &Nic, device: &'a RdmaDevice) -> RdmaEntry<'a> {
@@ -212,6 +266,7 @@ fn rdma_entry<'a>(host: &Host, nic: &Nic, device: &'a RdmaDevice) -> RdmaEntry<'
         rate_mbps: port.rate_mbps,
         lid: port.lid,
         netdev: port.netdev.as_deref(),
+        link: Link::of_port(nic, port),
     });
     RdmaEntry {
         name: &device.name,

@@ -24,7 +24,10 @@ pub fn table(host: &Host, holders: &Holders, all: bool) -> String {
 }
 
 fn row(host: &Host, nic: &Nic, holders: &Holders) -> Vec<String> {
-    let netdevs: Vec<&str> = nic.netdevs.iter().map(|netdev| netdev.name.as_str()).collect();
+    // What is another device's is in brackets.
+    let elsewhere = nic.ports_elsewhere.iter().map(|port| format!("[{}]", port.netdev.name));
+    let netdevs: Vec<String> =
+        nic.netdevs.iter().map(|netdev| netdev.name.clone()).chain(elsewhere).collect();
     let held = match holders.get(&nic.name) {
         Some(held) => held.words(|holder| format!("{} (process {})", holder.container, holder.pid)),
         None if nic.in_use.is_empty() => String::new(),
@@ -32,7 +35,7 @@ fn row(host: &Host, nic: &Nic, holders: &Holders) -> Vec<String> {
     };
     let cells = [
         nic.name.clone(),
-        nic.kind.to_string(),
+        kinds(nic),
         netdevs.join(","),
         pci(host, nic),
         nic.numa_node.map(|node| node.to_string()).unwrap_or_default(),
@@ -48,6 +51,9 @@ fn row(host: &Host, nic: &Nic, holders: &Holders) -> Vec<String> {
 /// The address, with what the function is of whom.
 fn pci(host: &Host, nic: &Nic) -> String {
     let Some(address) = nic.pci else { return String::new() };
+    if nic.auxiliary.is_some() {
+        return nic.key();
+    }
     let function = host.function(address);
     match function.map(|function| (function.pf, function.vfs.len())) {
         Some((Some(pf), _)) => format!("{address} VF of {pf}"),
@@ -57,9 +63,16 @@ fn pci(host: &Host, nic: &Nic) -> String {
     }
 }
 
+/// The one that counts first.
+fn kinds(nic: &Nic) -> String {
+    let others = nic.kinds.iter().filter(|kind| **kind != nic.kind);
+    std::iter::once(&nic.kind).chain(others).map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// All but link-local IPv6, which every interface has.
 fn addresses(nic: &Nic) -> Vec<String> {
-    let all = nic.netdevs.iter().flat_map(|netdev| &netdev.addresses);
+    let elsewhere = nic.ports_elsewhere.iter().map(|port| &port.netdev);
+    let all = nic.netdevs.iter().chain(elsewhere).flat_map(|netdev| &netdev.addresses);
     let told = all.filter(|address| match address.ip {
         std::net::IpAddr::V4(_) => true,
         std::net::IpAddr::V6(ip) => !ip.is_unicast_link_local(),
@@ -76,10 +89,16 @@ fn summary(signs: &[InUse]) -> String {
             InUse::DefaultRoute { .. } => "default route".to_owned(),
             InUse::TcpConnection { .. } if connections == 1 => "1 TCP connection".to_owned(),
             InUse::TcpConnection { .. } => format!("{connections} TCP connections"),
+            InUse::RoutedTcp { .. } => "TCP leaves by it".to_owned(),
+            InUse::PortElsewhere { device, netdev, .. } => format!("{netdev} is {device}'s"),
+            InUse::KernelUser { module, .. } => format!("the kernel's {module}"),
+            InUse::VfInUse { vf, .. } => format!("{vf} is in use"),
             InUse::Member { master, .. } => format!("member of {master}"),
             InUse::Stacked { upper, .. } => format!("{upper} is on it"),
             InUse::Xdp { program, .. } => format!("XDP program {program}"),
-            InUse::OpenNode { pid, command, .. } => format!("{command} ({pid})"),
+            InUse::OpenNode { pid, command, .. } | InUse::DriverNode { pid, command, .. } => {
+                format!("{command} ({pid})")
+            }
         };
         if !words.contains(&word) {
             words.push(word);

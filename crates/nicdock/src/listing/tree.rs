@@ -54,7 +54,10 @@ fn place(root: &mut Branch, host: &Host, nic: &Nic, holders: &Holders) {
     for (depth, bridge) in function.iter().flat_map(|function| &function.bridges).enumerate() {
         branch = branch.child(Place::Bus(*bridge), bridge_label(host, *bridge, depth));
     }
-    let key = nic.pci.map_or_else(|| Place::Name(nic.name.clone()), Place::Bus);
+    if let Some(address) = nic.pci.filter(|_| nic.auxiliary.is_some()) {
+        branch = branch.child(Place::Bus(address), format!("{address} function"));
+    }
+    let key = nic.whole_function().map_or_else(|| Place::Name(nic.name.clone()), Place::Bus);
     let branch = branch.child(key, nic_label(nic, function, holders));
     for (at, label) in parts(host, nic, function).into_iter().enumerate() {
         branch.child(Place::Part(at), label);
@@ -70,8 +73,8 @@ fn bridge_label(host: &Host, address: PciAddress, depth: usize) -> String {
 }
 
 fn nic_label(nic: &Nic, function: Option<&PciFunction>, holders: &Holders) -> String {
-    let address = nic.pci.map(|address| format!("{address} ")).unwrap_or_default();
-    let identity = function.map(|function| {
+    let address = nic.pci.map(|_| format!("{} ", nic.key())).unwrap_or_default();
+    let identity = function.filter(|_| nic.auxiliary.is_none()).map(|function| {
         let driver = function.driver.as_deref().unwrap_or("(no driver)");
         let of = function.pf.map(|pf| format!(", VF of {pf}")).unwrap_or_default();
         format!(" {:04x}:{:04x} {driver}{of}", function.vendor, function.device)
@@ -84,7 +87,7 @@ fn nic_label(nic: &Nic, function: Option<&PciFunction>, holders: &Holders) -> St
 
 /// Virtual functions, netdevs, RDMA devices with what usNIC has behind them, nodes.
 fn parts(host: &Host, nic: &Nic, function: Option<&PciFunction>) -> Vec<String> {
-    let vfs = match function.map(|function| function.vfs.as_slice()) {
+    let vfs = match function.filter(|_| nic.auxiliary.is_none()).map(|function| function.vfs.as_slice()) {
         Some([only]) => Some(format!("VF {only}")),
         Some([first, .., last]) => Some(format!("VFs {first} to {last}")),
         _ => None,
@@ -94,13 +97,14 @@ fn parts(host: &Host, nic: &Nic, function: Option<&PciFunction>) -> Vec<String> 
             netdev.addresses.iter().flat_map(|a| [" ".to_owned(), a.to_string()]).collect();
         format!("netdev {} {}{addresses}", netdev.name, Link::of_netdev(netdev))
     });
+    let elsewhere = nic.ports_elsewhere.iter().map(|port| format!("elsewhere: {port}"));
     let devices = nic.rdma_devices.iter().flat_map(|device| {
         let states = device.ports.iter().map(|port| format!(" port {} {}", port.number, port.state));
         let label = format!("RDMA device {}{}", device.name, states.collect::<Vec<_>>().join(","));
         std::iter::once(label).chain(pool::lines(host, nic, device))
     });
     let nodes = nic.nodes().map(|node| format!("node {} {}:{}", node.path, node.major, node.minor));
-    vfs.into_iter().chain(netdevs).chain(devices).chain(nodes).collect()
+    vfs.into_iter().chain(netdevs).chain(elsewhere).chain(devices).chain(nodes).collect()
 }
 
 impl Branch {

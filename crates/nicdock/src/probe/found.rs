@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nicdock_netlink::name;
 use nicdock_sys::uverbs::DeviceNumber;
 
 const VERBS: &str = "/sys/class/infiniband_verbs";
@@ -91,7 +92,8 @@ fn look() -> Result<Found, ProbeError> {
 fn target(uverbs: &str) -> io::Result<Target> {
     let read = |file: &str| fs::read_to_string(format!("{VERBS}/{uverbs}/{file}"));
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-    let name = read("ibdev")?.trim_end().to_owned();
+    let called = fs::read(format!("{VERBS}/{uverbs}/ibdev"))?;
+    let name = name::text(called.trim_ascii_end());
     if !is_name(&name) {
         return Err(invalid());
     }

@@ -11,6 +11,7 @@ use rustix::thread::CapabilitySet;
 
 use super::found::Target;
 use super::gid;
+use nicdock_netlink::name;
 use nicdock_netlink::rtnl::Rtnl;
 use nicdock_sys::uverbs::DeviceNumber;
 
@@ -95,7 +96,7 @@ pub struct Folder {
 impl Folder {
     pub fn of(target: &Target) -> Self {
         let uverbs = Path::new("/sys/class/infiniband_verbs").join(&target.uverbs);
-        let device = Path::new("/sys/class/infiniband").join(&target.name);
+        let device = Path::new("/sys/class/infiniband").join(name::path(&target.name));
         let node_type = fs::read_to_string(device.join("node_type")).unwrap_or_default();
         // node_type_show() of drivers/infiniband/core/sysfs.c: 5 is usNIC, 6 usNIC UDP.
         Self { uverbs, device, usnic: node_type.starts_with("5:") || node_type.starts_with("6:") }
@@ -148,7 +149,7 @@ impl Folder {
     pub fn netdev_name(&self, gid: Option<u32>) -> Option<String> {
         let file =
             if self.usnic { "iface".into() } else { format!("ports/1/gid_attrs/ndevs/{}", gid.unwrap_or(0)) };
-        let name = fs::read_to_string(self.device.join(file)).ok()?.trim().to_owned();
+        let name = name::text(fs::read(self.device.join(file)).ok()?.trim_ascii());
         Some(name).filter(|name| !name.is_empty())
     }
 }

@@ -25,6 +25,7 @@ pub const TESTS: &[Test] = &[
         Lab::is_first_of_its_kernel,
     ),
     ("the_audit_tries_the_escapes_that_have_a_cve", escapes, Lab::is_first_of_its_kernel),
+    ("the_audit_tries_what_the_running_kernel_offers", offered, Lab::is_first_of_its_kernel),
     ("an_audit_for_want_of_descriptors_calls_nothing_closed", few, Lab::is_first),
     ("the_audit_finds_what_was_put_into_a_container_from_outside", put_in, Lab::is_first_of_its_kernel),
     ("the_audit_finds_leaks_in_plain_and_privileged_containers", controls, Lab::is_first_of_its_kernel),
@@ -165,6 +166,28 @@ fn escapes(_: &Lab) -> Result<(), Failed> {
     expect(count > 15, format!("only {count} probes are named"))
 }
 
+/// Told by the host: its list of file systems, and its system calls that no program of a container may make.
+fn offered(lab: &Lab) -> Result<(), Failed> {
+    let results = results(of_rdma_device()?);
+    let list = std::fs::read_to_string("/proc/filesystems")?;
+    let names = list.lines().filter_map(|line| line.strip_prefix("nodev\t")).filter(|name| *name != "cgroup");
+    for id in names.map(|name| format!("filesystem.{name}.mount.mounts")) {
+        expect(
+            results.get(id.as_str()) == Some(&Verdict::Closed),
+            format!("{id}: {:?}", results.get(id.as_str())),
+        )?;
+    }
+    let calls = results.iter().filter(|(id, _)| id.starts_with("syscall.")).count();
+    println!("{}: {} file systems, {calls} system calls", lab.kernel, list.lines().count());
+    expect(
+        ["setns", "kcmp", "vhangup"].iter().all(|name| results.contains_key(&*format!("syscall.{name}"))),
+        "no setns",
+    )?;
+    // listmount(2), by its name or its number, came with Linux 6.8.
+    let is_there = results.keys().any(|id| ["syscall.listmount", "syscall.number_458"].contains(id));
+    expect(is_there == (lab.kernel != "6.1"), format!("listmount is tried: {is_there}"))
+}
+
 /// Limits are the audited process's own, and it may have lowered them: what the audit then could not read is not closed.
 fn few(_: &Lab) -> Result<(), Failed> {
     for most in ["8", "12"] {
@@ -228,6 +251,7 @@ const PREPARATION: &str = "
     for kind in sysfs proc devtmpfs securityfs configfs 'cgroup2 -o nsdelegate'; do
         mkdir -p /tmp/mounted/${kind%% *}; mount -t $kind none /tmp/mounted/${kind%% *} 2>/dev/null
     done
+    mkdir -p /tmp/mounted/state; mount --bind /run/nicdock /tmp/mounted/state
     for path in /proc/irq /sys/class/infiniband; do mount --bind $path $path && mount -o remount,bind,ro $path; done
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
         for one in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$one > /sys/fs/cgroup/cgroup.subtree_control; done

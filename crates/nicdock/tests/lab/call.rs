@@ -9,11 +9,16 @@ use serde_json::{Value, json};
 use crate::attach::{accepting, unshared};
 use crate::engine::rxe1;
 use crate::host::{settled, stays};
-use crate::nicdock::{Running, command, expect};
+use crate::nicdock::{Running, command, expect, nicdock, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("an_engine_of_a_few_lines_gives_a_nic_by_call_and_takes_it_home", engine, Lab::is_first_of_its_kernel),
+    (
+        "what_is_reserved_by_call_goes_to_its_owners_containers_alone_until_it_is_released",
+        reserved,
+        Lab::is_first_of_its_kernel,
+    ),
     ("what_call_is_asked_wrongly_is_refused_and_nothing_changes", wrong, Lab::is_first),
 ];
 
@@ -112,6 +117,98 @@ fn engine(lab: &Lab) -> Result<(), Failed> {
     done(&method("release", &json!({"wait": 10})))?;
     stays(&before)?;
     done(&method("release", &json!({}))).map(drop)
+}
+
+/// A NIC as its owner has it in the ledger.
+fn state() -> Result<Value, Failed> {
+    let leases = done(&json!({"schema": 1, "method": "list"}))?;
+    Ok(leases["leases"][0]["state"].clone())
+}
+
+fn reserved(lab: &Lab) -> Result<(), Failed> {
+    let before = settled();
+    let claim = json!({"engine": "example", "name": "claim-7"});
+    let movable = lab.moves_soft_roce();
+    let nics = json!([if movable {
+        json!({"select": "kind=soft-roce,any", "ifname": "fab0"})
+    } else {
+        json!({"select": "kind=soft-roce,any", "netdev": "keep"})
+    }]);
+    let reserve = |owner: &Value, nics: &Value| method("reserve", &json!({"owner": owner, "nics": nics}));
+    let chosen = done(&reserve(&claim, &nics))?["nics"][0].clone();
+    let (nic, node) =
+        (chosen["nic"].as_str().ok_or("no NIC")?, chosen["nodes"][0].as_str().ok_or("no node")?);
+    expect(state()? == "reserved", "it is not reserved")?;
+    let mode = |of: &str| -> Result<u32, Failed> {
+        use std::os::unix::fs::PermissionsExt as _;
+        Ok(std::fs::metadata(of)?.permissions().mode() & 0o77)
+    };
+    expect(mode(node)? == 0, "users of the host can open its node")?;
+    // Again, as when the answer was lost; and otherwise.
+    expect(done(&reserve(&claim, &nics))?["nics"][0] == chosen, "it is another one")?;
+    refused(&reserve(&claim, &json!([{"select": nic, "netdev": "keep", "umad": true}])), 5, "held")?;
+    // Others: a claim, a container of nicdock's own, recovery, and an administrator without force.
+    let other = json!({"engine": "example", "name": "claim-8"});
+    let one = json!([{"select": nic, "netdev": "keep"}]);
+    let error = refused(&reserve(&other, &one), 5, "held")?;
+    expect(error["holder"] == "claim-7" && error["nic"] == nic, &error)?;
+    let ran = nicdock(&["run", "--nic", nic, "--netdev", "keep", "--host-root", "--", "true"]);
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    expect(ran.status.code() == Some(125) && text.contains("reservation claim-7 of example"), text)?;
+    succeed(&["reconcile"])?;
+    let returned = nicdock(&["return", nic]);
+    let text = String::from_utf8_lossy(&returned.stderr).into_owned();
+    expect(returned.status.code() == Some(5) && text.contains("--force"), text)?;
+    expect(state()? == "reserved", "it is not reserved any more")?;
+
+    let options = json!({"accept_netlink": !accepting(lab).is_empty()});
+    let give = |pid: &str, owner: &Value| -> Result<Value, Failed> {
+        let process = json!({"pid": pid.parse::<u32>()?, "start": start_of(pid)?});
+        let fields = json!({"reservation": owner, "net": process, "access": [process], "moment": "running", "options": options});
+        Ok(method("give", &fields))
+    };
+    for killed in [false, true] {
+        let mut shell = unshared(lab)?;
+        let pid = shell.pid()?;
+        refused(&give(&pid, &other)?, 3, "no_match")?;
+        let given = done(&give(&pid, &claim)?)?;
+        expect(given["nics"][0]["nic"] == nic, &given)?;
+        let name = if movable { "fab0" } else { "lo" };
+        shell.ask(&format!("ls /sys/class/net/{name} >/dev/null && exec 9<>{node} 9>&-"))?;
+        expect(state()? == "held", "no container has it")?;
+        let error = refused(&method("release", &json!({"owner": claim})), 5, "held")?;
+        expect(error["message"].as_str().is_some_and(|text| text.contains("container mine")), &error)?;
+        let mut second = unshared(lab)?;
+        let mut again = give(&second.pid()?, &claim)?;
+        again["owner"]["name"] = json!("second");
+        let error = refused(&again, 5, "held")?;
+        expect(error["holder"] == "mine", &error)?;
+        drop(second);
+        drop(shell);
+        // Its end is told, or found by the next command.
+        if killed {
+            succeed(&["reconcile"])?;
+        } else {
+            done(&method("release", &json!({"wait": 10})))?;
+        }
+        expect(state()? == "reserved", "it is not its owner's again")?;
+    }
+    done(&method("release", &json!({"owner": claim})))?;
+    stays(&before)?;
+    done(&method("release", &json!({"owner": claim})))?;
+    done(&reserve(&other, &one))?;
+    succeed(&["return", "--force", nic])?;
+    stays(&before)?;
+    // Killed when one of two is written.
+    let two = reserve(&claim, &json!([{"select": "2xkind=soft-roce,any", "netdev": "keep"}]));
+    let mut killed =
+        command(&["call"]).env("NICDOCK_FAIL_AT", "reserve.begun=kill").stdin(Stdio::piped()).spawn()?;
+    killed.stdin.take().ok_or("no input")?.write_all(two.to_string().as_bytes())?;
+    expect(killed.wait()?.code().is_none(), "it was not killed")?;
+    expect(state()? == "reserved", "nothing was written")?;
+    expect(done(&two)?["nics"].as_array().is_some_and(|nics| nics.len() == 2), "it is not two NICs")?;
+    done(&method("release", &json!({"owner": claim})))?;
+    stays(&before)
 }
 
 fn wrong(lab: &Lab) -> Result<(), Failed> {

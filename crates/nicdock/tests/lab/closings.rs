@@ -26,7 +26,7 @@ const CLOSINGS: [(&str, &str); 14] = [
     ("nodes", "device.listing"),
     ("nodes,device-cgroup", "device.open.uverbs0.existing"),
     ("seccomp-sockets,socket-program", SOCKETS),
-    ("seccomp,socket-program", "netlink.rdma"),
+    ("seccomp,socket-program", "netlink.rdma,syscall.kcmp,syscall.setns,syscall.vmsplice"),
     ("seccomp-io-uring", "syscall.io_uring_setup"),
     ("seccomp-log,capabilities", "syscall.syslog.size"),
     ("seccomp-namespaces", "syscall.unshare.user"),

@@ -1,6 +1,6 @@
 //! What the tests of engines that ask nicdock by themselves have in common.
 
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 
 use libtest_mimic::Failed;
 use nicdock_audit::Verdict;
@@ -9,7 +9,8 @@ use nicdock_audit::report::Report;
 use crate::Lab;
 use crate::host::stays;
 use crate::killed::{kills, points, told};
-use crate::nicdock::{expect, nicdock, succeed};
+use crate::nicdock::{eventually, expect, nicdock, succeed};
+use crate::probing::binary;
 
 /// Where cgroups decide, and the kernel.
 pub fn every(lab: &Lab) -> bool {
@@ -34,6 +35,54 @@ pub fn free() -> Result<(), Failed> {
 /// Looks at a container in ways in which they differ; peer groups are numbered as they come.
 pub const LOOK: &str = "grep -E 'Cap|Seccomp|NoNew' /proc/1/status; cat /proc/1/limits; cut -d' ' -f4- /proc/1/mountinfo | sed 's/shared:[0-9]*/shared/'; ls /dev /sys/class/net; \
                         ip -br address";
+
+/// The NIC of a container of an OCI engine's works, and nothing else of the fabric is there. `inside` runs a script in it.
+pub fn has_rxe1(pid: &str, inside: impl Fn(&str) -> Result<String, Failed>) -> Result<(), Failed> {
+    let listed = inside("ls /dev/infiniband /sys/class/infiniband")?;
+    expect(listed == "/dev/infiniband:\nuverbs1\n\n/sys/class/infiniband:\nrxe1\n", &listed)?;
+    let probed = inside(&format!("{} probe", binary()?))?;
+    expect(probed.contains("rxe1 /dev/infiniband/uverbs1: usable"), &probed)?;
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let memlock = limits.lines().find(|line| line.starts_with("Max locked memory")).unwrap_or_default();
+    expect(memlock.contains("unlimited"), memlock)
+}
+
+/// What an engine's client that succeeded has printed. `called`: what it was called with.
+pub fn printed(called: &[&str], output: &Output) -> Result<String, Failed> {
+    expect(output.status.success(), format!("{called:?}: {output:?}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Makes the folders of a root, in the current one, into which the host's programs are mounted at /usr.
+pub const FOLDERS: &str = "mkdir -p usr etc dev proc sys tmp run var && ln -sf usr/bin usr/sbin usr/lib usr/lib64 . && cp -r /etc/libibverbs.d /etc/passwd etc/";
+
+/// Starts an engine's daemon, and waits until it is ready; what it says goes to a log, which is shown if it does not become so.
+pub fn daemon(
+    program: &str,
+    args: &[&str],
+    path: &str,
+    is_ready: impl Fn() -> bool,
+) -> Result<Child, Failed> {
+    let log = format!("/tmp/{program}.log");
+    let file = std::fs::File::create(&log)?;
+    let mut command = Command::new(program);
+    command.args(args).env("PATH", path).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let mut child = command.spawn()?;
+    // dockerd takes its time, emulated.
+    eventually(program, &is_ready).or_else(|_| eventually(program, &is_ready)).map_err(|error| {
+        let _ = child.kill().and_then(|()| child.wait());
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        Failed::from(format!("{}: {log}", error.message().unwrap_or_default()))
+    })?;
+    Ok(child)
+}
+
+/// Whether a command succeeds; what it says is not shown.
+pub fn succeeds(words: &[&str]) -> bool {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
 
 /// An audit's report.
 pub fn report(audit: &[&str]) -> Result<Report, Failed> {
@@ -74,6 +123,32 @@ pub fn nothing_open(report: &Report) -> Result<(), Failed> {
     expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))
 }
 
+/// Nothing is in a container of an OCI engine's, whose mounts may name the engine's own folders, and no way to them: these probes find some.
+pub fn nothing_open_but_paths(
+    lab: &Lab,
+    container: &str,
+    pid: &str,
+    found_by: &[&str],
+) -> Result<(), Failed> {
+    let report = report(&["audit", "--json", "--max-pause", "300", "--pid", pid])?;
+    let found = weaknesses(container)?;
+    let wanted: &[&str] = if lab.moves_soft_roce() { &["engine.paths"] } else { &["engine.paths", "gids"] };
+    expect(found == wanted, format!("weaknesses {found:?}"))?;
+    let lines = open(&report);
+    expect(lines.is_empty(), format!("{} open:\n{}", lines.len(), lines.join("\n")))?;
+    let accepted: Vec<&str> = report
+        .probes
+        .iter()
+        .filter(|probe| probe.result == Verdict::Accepted)
+        .map(|probe| &*probe.id)
+        .collect();
+    expect(accepted == found_by, format!("accepted: {accepted:?}"))?;
+    expect(report.probes.len() > 600, format!("only {} probes", report.probes.len()))
+}
+
+/// The probe that finds the options of a root that is an overlay.
+pub const OVERLAY: &str = "proc.self.mountinfo.engine";
+
 /// In a container with a NIC by hand much is. `of`: which engine's.
 pub fn much_open(of: &str, by_hand: &Report, ours: &Report) -> Result<(), Failed> {
     let lines = open(by_hand);
@@ -85,6 +160,29 @@ pub fn much_open(of: &str, by_hand: &Report, ours: &Report) -> Result<(), Failed
     );
     expect(lines.len() > 100, format!("only {} open", lines.len()))
 }
+
+/// What the administrator accepts, until it is dropped.
+pub struct Accepted;
+
+impl Accepted {
+    /// Where the netdev has to stay on the host: an engine's option for that could be an image's.
+    pub fn of(keeps: bool) -> Result<Option<Self>, Failed> {
+        if !keeps {
+            return Ok(None);
+        }
+        std::fs::create_dir_all("/etc/nicdock")?;
+        std::fs::write(ACCEPTED, "[accept]\nweaknesses = [\"gids\"]\n")?;
+        Ok(Some(Self))
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(ACCEPTED);
+    }
+}
+
+const ACCEPTED: &str = "/etc/nicdock/config.toml";
 
 /// An engine that was given eth3 by hand gives it back bare.
 pub fn restore_eth3() {

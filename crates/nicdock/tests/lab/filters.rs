@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use libtest_mimic::Failed;
 
-use crate::nicdock::{Running, command, expect};
+use crate::nicdock::{Running, children, command, expect};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] =
@@ -36,13 +36,12 @@ fn added(_: &Lab) -> Result<(), Failed> {
         let options = ["--nic", "rxe1", "--netdev", "keep", "--allow-netlink", "generic"];
         let mut running = Running::with(&options, &format!("exec python3 -c '{PROGRAM}' {mode}"))?;
         running.says("ready")?;
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.0.id()))?;
-        let is_it = |pid: &&str| {
+        let is_it = |pid: &i32| {
             std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("4711"))
         };
-        let pid = children.split_whitespace().find(is_it).ok_or("no process")?;
+        let pid = children(running.0.id()).into_iter().find(is_it).ok_or("no process")?.to_string();
         let audit = |left_open: &str| {
-            let args = ["audit", "--pid", pid, "--only", "generic", "--json"];
+            let args = ["audit", "--pid", &pid, "--only", "generic", "--json"];
             command(&args).env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).output()
         };
         let (left_open, whole) = (audit("audit-filters")?, audit("")?);

@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use crate::attach::{accepting, forget_bundle, of_runtime};
 use crate::engine::rxe1;
 use crate::lifecycle::kill;
-use crate::nicdock::{eventually, expect, fail, sleeping, succeed};
+use crate::nicdock::{command, eventually, expect, fail, sleeping, succeed};
 use crate::sockets::FROM_INSIDE;
 use crate::{Lab, Test};
 
@@ -46,6 +46,15 @@ fn in_parts(lab: &Lab) -> Result<(), Failed> {
     host.wait()?;
     let said = said?;
     expect(said.contains(&format!("process {}", host.id())) && said.contains("nsenter"), said)?;
+    // By its first process's group alone what runs in others is refused nothing.
+    let eth3 = ["attach", "--pid", &pid, "--name", "theirs", "--nic", "eth3"];
+    let output = command(&eth3).env("NICDOCK_LEAVE_OPEN", "whole-container").output()?;
+    into("later.slice", &pid)?;
+    let text = shell.ask(FROM_INSIDE)?;
+    into("init.scope", &pid)?;
+    let is_open = output.status.success() && text.lines().next() == Some("open");
+    expect(is_open, format!("the attack failed: {text}{output:?}"))?;
+    succeed(&["detach", "theirs"])?;
     succeed(&attach)?;
     kill(sleeping("90089").unwrap_or_default(), "KILL")?;
     member.wait()?;

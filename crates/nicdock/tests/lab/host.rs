@@ -53,8 +53,23 @@ pub fn settle() {
 /// The host as the last test left it, which is as that found it; nobody knows after one that failed. Looking takes half a second.
 static LEFT: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
+/// A test in which both netdevs moved may leave the two soft RDMA devices with each other's node: the kernel gives the lowest free number to the one
+/// that is made again first (`ib_uverbs_add_one()`). Tests name nodes, so rxe0 gets the first one again.
+fn put_nodes_in_order() {
+    let device = |node: &str| std::fs::read_to_string(format!("/sys/class/infiniband_verbs/{node}/ibdev"));
+    let is = |node: &str, name: &str| device(node).is_ok_and(|found| found.trim() == name);
+    if is("uverbs0", "rxe1") && is("uverbs1", "rxe0") {
+        let lines = "rdma link delete rxe0; rdma link delete rxe1; \
+                     rdma link add rxe0 type rxe netdev eth0; rdma link add rxe1 type rxe netdev eth1";
+        if let Err(error) = shell(lines) {
+            eprintln!("{}", error.message().unwrap_or_default());
+        }
+    }
+}
+
 /// Runs a test and compares the host before and after it.
 pub fn unchanged_by(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    put_nodes_in_order();
     let left = LEFT.lock().expect("nobody panics with it").take();
     let before = left.unwrap_or_else(settled);
     test()?;

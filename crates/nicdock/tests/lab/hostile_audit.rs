@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use libtest_mimic::Failed;
 
 use crate::killed::kills;
-use crate::nicdock::{command, eventually, expect, succeed};
+use crate::lifecycle::kill;
+use crate::nicdock::{children, command, eventually, expect, sleeping, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -48,9 +49,20 @@ impl Hostile {
 
     /// In the container in which `command` executes its last words.
     pub fn by(mut command: Command, mode: &str) -> Result<Self, Failed> {
+        command.args(Self::words(mode)?);
+        Self::heard_by(command)
+    }
+
+    /// The words that the container's program has to be.
+    pub fn words(mode: &str) -> Result<Vec<String>, Failed> {
+        let this = std::env::current_exe()?.display().to_string();
+        Ok([&this, "--probe", "reach", mode, WORD, SECRET, WRITTEN].map(str::to_owned).into())
+    }
+
+    /// `command` starts the container, or prints what its program says.
+    pub fn heard_by(mut command: Command) -> Result<Self, Failed> {
         std::fs::write(SECRET, "the host's secret")?;
         let this = std::env::current_exe()?;
-        command.arg(&this).args(["--probe", "reach", mode, WORD, SECRET, WRITTEN]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
         let first = lines.next().transpose()?;
@@ -127,6 +139,13 @@ except OSError: pass
     fn runs(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         status.contains("TracerPid:\t0") && !status.contains("State:\tt")
+    }
+
+    /// The process that makes it stand still.
+    fn tracer(&self) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim();
+        (tracer != "0").then(|| tracer.to_owned())
     }
 
     /// Nothing is reached, and the audit ends as it should.
@@ -287,24 +306,52 @@ fn chain(_: &Lab) -> Result<(), Failed> {
 /// As an engine's health check.
 fn newcomer(_: &Lab) -> Result<(), Failed> {
     let hostile = Hostile::start(&[], "reach")?;
-    let audit = command(&["audit", "--pid", &hostile.pid])
+    let (status, said) = with_newcomer(&hostile, "audit-newcomers")?;
+    expect(status == Some(0), format!("the attack failed although nobody looks for it: {status:?} {said}"))?;
+    let (status, said) = with_newcomer(&hostile, "")?;
+    expect(status == Some(125) && said.contains("has come into the container"), said)?;
+    expect(hostile.runs(), "the container does not run on")
+}
+
+/// How an audit ends, and what it says, when a process has come into the container and has run there. The audit waits for that, whatever the machine's
+/// speed: its process in the container is stopped meanwhile.
+fn with_newcomer(hostile: &Hostile, left_open: &str) -> Result<(Option<i32>, String), Failed> {
+    let audit = command(&["audit", "--pid", &hostile.pid, "--only", "sys,filesystem", "--max-pause", "300"])
+        .env("NICDOCK_LEAVE_OPEN", left_open)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    eventually("the container stands still", || !hostile.runs())?;
+    let mut held = None;
+    // One that has just done its part of the work is not held.
+    let mut is_held = || {
+        held = hostile.tracer().and_then(|keeper| children(keeper).into_iter().next());
+        held.is_some_and(|pid| kill(pid, "STOP").is_ok() && is_stopped(pid))
+    };
+    eventually("the audit is held", &mut is_held)?;
+    let held = held.ok_or("no process of the audit")?;
     let mut check = Command::new("nsenter")
-        .args(["-t", &hostile.pid, "-p", "-m", "sleep", "1000"])
+        .args(["-t", &hostile.pid, "-p", "-m", "sleep", "90077"])
         .stdin(Stdio::null())
         .spawn()?;
+    // Where newcomers are looked for, it is stopped soon, and the audit ends by itself.
+    let came = eventually("it runs there", || sleeping("90077").is_some() || hostile.runs());
+    let stood_still = !left_open.is_empty() && !hostile.runs();
+    let _ = kill(held, "CONT");
     let output = audit.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     // nsenter waits for it outside of the container.
     let _ = Command::new("pkill").args(["-KILL", "-P", &check.id().to_string()]).status();
     check.kill()?;
     check.wait()?;
-    expect(output.status.code() == Some(125) && text.contains("has come into the container"), text)?;
-    expect(hostile.runs(), "the container does not run on")
+    came?;
+    expect(stood_still || left_open.is_empty(), format!("the audit ended before the process came: {text}"))?;
+    Ok((output.status.code(), text))
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.contains("State:\tT")
 }
 
 /// They enter its mount and network namespaces, and never that of its processes.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
 
-use crate::nicdock::{expect, nicdock};
+use crate::nicdock::{command, expect, nicdock};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -288,7 +288,7 @@ fn renamed(_: &Lab) -> Result<(), Failed> {
 }
 
 /// A bundle with this root and a writable mount of `source` on /data, whose program writes to / and to /data.
-fn writing_bundle(folder: &Path, root: &str, source: &str) -> Result<Output, Failed> {
+fn writing_bundle(folder: &Path, root: &str, source: &str, left_open: &str) -> Result<Output, Failed> {
     let config = format!(
         r#"{{"ociVersion": "1.0.2", "root": {{"path": "{root}"}},
             "mounts": [{{"destination": "/data", "type": "bind", "source": "{source}", "options": ["bind", "rw"]}}],
@@ -296,7 +296,8 @@ fn writing_bundle(folder: &Path, root: &str, source: &str) -> Result<Output, Fai
                 "user": {{"uid": 0, "gid": 0}}, "env": []}}}}"#
     );
     std::fs::write(folder.join("config.json"), config)?;
-    Ok(nicdock(&["run", "--nic", "eth3", "--bundle", &folder.display().to_string()]))
+    let mut run = command(&["run", "--nic", "eth3", "--bundle", &folder.display().to_string()]);
+    Ok(run.env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).output()?)
 }
 
 fn bundle_links(_: &Lab) -> Result<(), Failed> {
@@ -308,17 +309,18 @@ fn bundle_links(_: &Lab) -> Result<(), Failed> {
     let name = canary.path().file_name().expect("a name").to_string_lossy().into_owned();
     let climbing = format!("{}/../{name}", folder.display());
     for source in [format!("{}/link", folder.display()), climbing, canary.path().display().to_string()] {
-        let output = writing_bundle(folder, ".", &source)?;
+        let output = writing_bundle(folder, ".", &source, "")?;
         expect(!output.status.success(), format!("{source}: {output:?}"))?;
         canary.unharmed().map_err(|e| format!("{source}: {e:?}"))?;
     }
     for root in ["rootfs", &outside_root.path().display().to_string()] {
-        let output = writing_bundle(folder, root, &folder.display().to_string())?;
+        let output = writing_bundle(folder, root, &folder.display().to_string(), "")?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         expect(output.status.code() == Some(125) && text.contains("--rootfs"), text)?;
         expect(!outside_root.path().join("written").exists(), "the bundle wrote to another root")?;
     }
-    Ok(())
+    let output = writing_bundle(folder, ".", &format!("{}/link", folder.display()), "bundle-links")?;
+    expect(canary.unharmed().is_err(), format!("the attack failed although links are followed: {output:?}"))
 }
 
 fn bundle_pipe(_: &Lab) -> Result<(), Failed> {

@@ -13,7 +13,7 @@ use crate::attach::{accepting, forget_bundle, of_runtime};
 use crate::descriptors::{FOLDER, lease};
 use crate::holders::{Holder, passes};
 use crate::lifecycle::kill;
-use crate::nicdock::{Running, command, eventually, expect, fail, sleeping, succeed};
+use crate::nicdock::{Running, children, command, eventually, expect, fail, sleeping, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -94,11 +94,10 @@ fn crun(lab: &Lab) -> Result<(), Failed> {
 
 /// A child of a process that has stopped, as at a failpoint.
 fn stopped(parent: &Child) -> Option<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", parent.id())).ok()?;
-    let is_stopped = |pid: &&str| {
+    let is_stopped = |pid: &i32| {
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|text| text.contains(") T "))
     };
-    list.split_whitespace().find(is_stopped)?.parse().ok()
+    children(parent.id()).into_iter().find(is_stopped)
 }
 
 /// Lets its child go on as often as that stops.

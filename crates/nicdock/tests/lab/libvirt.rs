@@ -195,7 +195,7 @@ fn killed_at_any_step(lab: &Lab) -> Result<(), Failed> {
     let hook = std::fs::read_to_string(HOOK)?;
     engine::killed_at_any_step(&settled(), |variables| {
         let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        std::fs::write(HOOK, hook.replace("exec", &format!("export {}; exec", words.join(" "))))?;
+        std::fs::write(HOOK, hook.replace("exec \"", &format!("export {}; exec \"", words.join(" "))))?;
         // Why it is refused tells whether that is nicdock's kill or something else.
         let started = container.start().inspect_err(|error| println!("{error:?}")).is_ok();
         if started {

@@ -50,13 +50,13 @@ fn follow_each_other(lab: &Lab) -> Result<(), Failed> {
 }
 
 /// Pulls the cable of the lab's NIC with this number, counted from 1; it is put back when this is dropped.
-struct Pulled {
+pub struct Pulled {
     monitor: Monitor,
     end: String,
 }
 
 impl Pulled {
-    fn new(nic: u8) -> Result<Self, Failed> {
+    pub fn new(nic: u8) -> Result<Self, Failed> {
         let (mut monitor, end) = (Monitor::open()?, format!("hub{nic}"));
         monitor.execute("set_link", &json!({ "name": end, "up": false }))?;
         Ok(Self { monitor, end })

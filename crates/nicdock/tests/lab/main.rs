@@ -5,12 +5,17 @@
 mod attach;
 mod attempts;
 mod audit;
+mod bench;
 mod call;
 mod capabilities;
 mod closed;
 mod closings;
+mod conditions;
+mod containerd;
 mod contention;
 mod descriptors;
+mod docker;
+mod doctor;
 mod engine;
 mod entries;
 mod exclusive;
@@ -43,9 +48,11 @@ mod neighbours;
 mod nicdock;
 mod numbers;
 mod opened;
+mod package;
 mod page;
 mod pam;
 mod place;
+mod podman;
 mod probe;
 mod probing;
 mod programs;
@@ -135,10 +142,12 @@ const NICS: &[&[Test]] = &[
     attempts::paths::TESTS,
     attempts::streams::TESTS,
     attempts::terminal::TESTS,
+    bench::TESTS,
     call::TESTS,
     capabilities::TESTS,
     closed::TESTS,
     descriptors::TESTS,
+    doctor::TESTS,
     entries::TESTS,
     exclusive::TESTS,
     executable::TESTS,
@@ -158,6 +167,7 @@ const NICS: &[&[Test]] = &[
     links::TESTS,
     longevity::TESTS,
     opened::TESTS,
+    package::TESTS,
     pam::TESTS,
     sockets::TESTS,
     modes::TESTS,
@@ -171,6 +181,9 @@ const NICS: &[&[Test]] = &[
     libvirt::TESTS,
     lxc::TESTS,
     lxd::TESTS,
+    podman::TESTS,
+    containerd::TESTS,
+    docker::TESTS,
     probing::TESTS,
     programs::TESTS,
     refusal::TESTS,
@@ -180,6 +193,10 @@ const NICS: &[&[Test]] = &[
     terminals::TESTS,
     upsets::TESTS,
     // Last: namespaces that they make may end late, and no other test can change the RDMA mode meanwhile.
+    conditions::links::TESTS,
+    conditions::names::TESTS,
+    conditions::routes::TESTS,
+    conditions::stacked::TESTS,
     closings::TESTS,
     contention::TESTS,
     audit::TESTS,

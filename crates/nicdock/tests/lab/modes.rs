@@ -78,7 +78,7 @@ const LIST: &str = "find /run/nicdock /sys/fs/cgroup/nicdock /sys/fs/cgroup/*/ni
 
 /// The same inside.
 const INSIDE: &str = "find / -maxdepth 1 -name '[drst]*' -printf '%m %p\\n' | sort; \
-    find /dev /sys/class -maxdepth 2 -printf '%m %p\\n' | sort; ls -ld /proc/1";
+    find /dev /sys/class -maxdepth 2 -printf '%m %p\\n' | sort; find /proc/1 -maxdepth 0 -printf '%M %u %g %p\\n'";
 
 /// What an ordinary user of the host comes to: a word in a lease, and a group among nicdock's.
 const ATTACK: &str = "set -e; for lease in /run/nicdock/leases/*.json; do echo >>$lease; done; mkdir /sys/fs/cgroup/nicdock/container-..";

@@ -117,7 +117,17 @@ fn not_ours(_: &Lab) -> Result<(), Failed> {
     let refused = with("", &["run", "--host-root", "--nic", "eth3", "--", "true"]);
     std::os::unix::fs::chown(folder, Some(0), Some(0))?;
     let refused = refused?;
-    expect(refused.status.code() == Some(125) && said(&refused).contains("user 1000"), said(&refused))
+    expect(refused.status.code() == Some(125) && said(&refused).contains("user 1000"), said(&refused))?;
+    // With nothing checked, what is in the group is ended with the container.
+    fs::create_dir_all(group)?;
+    let mut process = Command::new("sleep").arg("90081").spawn()?;
+    fs::write(format!("{group}/cgroup.procs"), process.id().to_string())?;
+    with("names", &["run", "--host-root", "--nic", "eth3", "--name", "byhand", "--", "true"])?;
+    let lives = process.try_wait()?.is_none();
+    process.kill()?;
+    process.wait()?;
+    succeed(&["reconcile"])?;
+    expect(!lives, "the attack failed although nothing is checked")
 }
 
 /// A tenant makes a device; its name is written to the terminal of whoever starts a container, too.
@@ -137,6 +147,6 @@ fn devices(_: &Lab) -> Result<(), Failed> {
         format!("the attack failed although nothing is checked: {open:?}"),
     )?;
     let text = said(&closed);
-    let told = text.contains("cannot limit a device with blanks in its name: rxe9 ?[31m");
+    let told = text.contains("cannot limit a device with blanks in its name: rxe9 \\x1b[31m");
     expect(closed.status.success() && told, format!("{}: {text}", closed.status))
 }

@@ -113,13 +113,12 @@ impl Running {
 
     /// Sends a signal to the container's first process, whose command line has `part`.
     pub fn signal(&self, signal: &str, part: &str) -> Result<(), Failed> {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.0.id()))?;
-        let has = |pid: &&str| {
+        let has = |pid: &i32| {
             std::fs::read(format!("/proc/{pid}/cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
         };
-        let pid = children.split_whitespace().find(has).ok_or("no such process")?;
-        crate::lifecycle::kill(pid.parse()?, signal)
+        let pid = children(self.0.id()).into_iter().find(has).ok_or("no such process")?;
+        crate::lifecycle::kill(pid, signal)
     }
 
     /// Kills nicdock itself, as nothing can be caught of.
@@ -138,6 +137,12 @@ impl Drop for Running {
             nicdock(&["reconcile"]);
         }
     }
+}
+
+/// The children of a process, by its number, as its first thread has them; none of one that has ended.
+pub fn children(parent: impl std::fmt::Display) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Waits until `condition` holds.

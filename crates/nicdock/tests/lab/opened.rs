@@ -312,6 +312,16 @@ fn other_names(_: &Lab) -> Result<(), Failed> {
     for (source, word) in
         [("/run", "state"), ("/run/nicdock/leases", "state"), ("/dev", "devtmpfs"), ("/proc", "proc")]
     {
+        if source.ends_with("leases") {
+            crate::upsets::run(&format!("mount --bind {source} {named}"))?;
+            let volume = format!("{named}:/data");
+            let mut run = crate::nicdock::command(&["run", "--nic", "eth3", "--host-root", "-v", &volume]);
+            let output = run.env("NICDOCK_LEAVE_OPEN", "places").args(["--", "ls", "/data"]).output();
+            crate::upsets::run(&format!("umount {named}"))?;
+            let output = output?;
+            let shown = String::from_utf8_lossy(&output.stdout).contains(".json");
+            expect(shown, format!("the attack failed although places are not looked at: {output:?}"))?;
+        }
         crate::upsets::run(&format!("mount --bind {source} {named}"))?;
         let volume = format!("{named}:/data");
         let texts = [

@@ -1,5 +1,6 @@
 //! Pages of `docs/`: what a reader types there is typed here, and what the page shows is what comes.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
@@ -43,18 +44,30 @@ fn typed(page: &str) -> Vec<Typed> {
 
 /// Whether it is. `undo` takes away what the page leaves behind when it is not.
 pub fn is_true(page: &str, undo: &[&str]) -> Result<(), Failed> {
-    let result = typed(page).iter().try_for_each(run);
+    shown_by(page, undo, |_| {})
+}
+
+/// The same, typed in this folder, and with the programs that are installed: the lab's own nicdock is not found.
+pub fn is_true_in(folder: &Path, page: &str, undo: &[&str]) -> Result<(), Failed> {
+    shown_by(page, undo, |command| {
+        command.current_dir(folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    })
+}
+
+fn shown_by(page: &str, undo: &[&str], place: impl Fn(&mut Command)) -> Result<(), Failed> {
+    let result = typed(page).iter().try_for_each(|typed| run(typed, &place));
     for line in undo {
         let _ = Command::new("sh").args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
     result
 }
 
-fn run(Typed { command, shown }: &Typed) -> Result<(), Failed> {
-    let output = Command::new("timeout")
-        .args(["60", "sh", "-c", &format!("exec 2>&1\n{command}")])
-        .stdin(Stdio::null())
-        .output()?;
+fn run(Typed { command, shown }: &Typed, place: &impl Fn(&mut Command)) -> Result<(), Failed> {
+    let mut shell = Command::new("timeout");
+    // apt, emulated, takes its time.
+    shell.args(["300", "sh", "-c", &format!("exec 2>&1\n{command}")]).stdin(Stdio::null());
+    place(&mut shell);
+    let output = shell.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown: Vec<&String> = shown.iter().filter(|line| !line.trim().is_empty()).collect();

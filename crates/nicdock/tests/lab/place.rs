@@ -21,7 +21,7 @@ pub fn move_to_where_containers_see() -> io::Result<()> {
         .iter()
         .find(|folder| folder.join("nicdock").is_file())
         .ok_or_else(|| io::Error::other("no folder of PATH has nicdock"))?;
-    for name in ["nicdock", "nicdock-audit", "nicdock-gate", "nicdock-starter"] {
+    for name in ["nicdock", "nicdock-audit", "nicdock-gate", "nicdock-runtime", "nicdock-starter"] {
         copy(&programs.join(name))?;
     }
     let new_path =

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::nicdock::{command, eventually, expect};
+use crate::nicdock::{command, eventually, expect, succeed};
 use crate::probe::receive;
 use crate::{Lab, Test};
 
@@ -48,10 +48,27 @@ fn stolen(_: &Lab) -> Result<(), Failed> {
     Ok(())
 }
 
+/// nicdock waits in this system call (proc_pid_syscall(5)), hears no signal, and is killed then.
+pub fn waits_in(user: &mut User, call: i64) -> Result<(), Failed> {
+    let path = format!("/proc/{}/syscall", user.nicdock.id());
+    let is_in = || std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with(&format!("{call} ")));
+    let result = eventually("nicdock waits for the program", is_in).and_then(|()| {
+        crate::lifecycle::kill(user.nicdock.id().try_into()?, "TERM")?;
+        expect(is_in() && matches!(user.nicdock.try_wait(), Ok(None)), "it hears a signal all the same")
+    });
+    user.nicdock.kill()?;
+    user.nicdock.wait()?;
+    succeed(&["reconcile"])?;
+    result
+}
+
 /// Supplementary groups of whoever calls nicdock are nothing to the program, whoever it is.
 fn groups(_: &Lab) -> Result<(), Failed> {
-    for user in ["0", "1000"] {
+    for (user, left_open, has) in
+        [("0", "", "Groups:"), ("1000", "", "Groups:"), ("1000", "callers-groups,verify", "Groups:\t0 6 42")]
+    {
         let output = Command::new("setpriv")
+            .env("NICDOCK_LEAVE_OPEN", left_open)
             .args([
                 "--groups",
                 "0,6,42",
@@ -67,7 +84,7 @@ fn groups(_: &Lab) -> Result<(), Failed> {
             .args(["grep", "Groups", "/proc/self/status"])
             .output()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        expect(text.trim() == "Groups:", format!("{output:?}"))?;
+        expect(text.trim() == has, format!("'{left_open}' left out: {output:?}"))?;
     }
     Ok(())
 }

@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
-/// So many are shown: what is worth making faster.
-const SHOWN: usize = 15;
-
 static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
 
 pub fn taken(name: &str, test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
@@ -17,14 +14,14 @@ pub fn taken(name: &str, test: impl FnOnce() -> Result<(), Failed>) -> Result<()
     result
 }
 
-/// Shows the slowest, and the time of all. Says nothing when no test ran: whoever asked for a list of tests reads it.
+/// Shows each, the slowest first, and the time of all. Says nothing when no test ran: whoever asked for a list of tests reads it.
 pub fn show() {
     let mut times = TIMES.lock().expect("nobody panics with it");
     if times.is_empty() {
         return;
     }
     times.sort_unstable_by(|a, b| b.cmp(a));
-    for (time, name) in times.iter().take(SHOWN) {
+    for (time, name) in times.iter() {
         println!("{:6.1} s  {name}", time.as_secs_f64());
     }
     let sum: Duration = times.iter().map(|(time, _)| *time).sum();

@@ -9,7 +9,7 @@ use nicdock_audit::probes::calls;
 use nicdock_sys::tracee::Instruction;
 
 use super::ENTRIES;
-use super::machine::compute;
+use crate::seccomp::machine::compute;
 
 /// Offsets in `struct seccomp_data` (include/uapi/linux/seccomp.h).
 const CALL: u32 = 0;

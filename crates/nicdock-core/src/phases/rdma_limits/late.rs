@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FILE, line, lines, nothing, turn};
+use super::{FILE, content, line, lines, nothing, turn};
+use nicdock_netlink::name;
+
 use crate::lease::{DeviceNode, Lease, Step};
 use crate::phases::cgroup;
 use crate::phases::devices::called_now;
@@ -35,7 +37,7 @@ pub fn refuse_foreign(leases: &[Lease]) {
         };
         for device in devices.iter().filter(|_| folder.exists()) {
             let path = folder.join(FILE);
-            match fs::write(&path, line(device, nothing())) {
+            match fs::write(&path, name::bytes(&line(device, nothing()))) {
                 // One of them has gone meanwhile.
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::EINVAL)) => {}
@@ -88,7 +90,7 @@ fn running(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
 
 /// The devices of which a group may have as much as there is, but for `own`.
 fn unlimited(folder: &Path, own: &BTreeSet<String>) -> Vec<String> {
-    let text = fs::read_to_string(PathBuf::from(folder).join(FILE)).unwrap_or_default();
+    let text = content(PathBuf::from(folder).join(FILE)).unwrap_or_default();
     let all = lines(&text).filter(|(device, found)| *found == line(device, RdmaLimits::default()));
     all.map(|(device, _)| device.to_owned()).filter(|device| !own.contains(device)).collect()
 }

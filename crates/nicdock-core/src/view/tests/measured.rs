@@ -22,6 +22,7 @@ fn first() -> Shown {
         netdevs: vec!["eth0".into()],
         rdma_devices: vec!["mlx5_0".into()],
         nodes: vec!["uverbs0".into()],
+        shared_functions: Vec::new(),
         functions: vec!["0000:80:00.0".into()],
         bridges: vec!["0000:00:00.0".into()],
         registers: false,

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use nicdock_netlink::ParseError;
 use nicdock_netlink::rdma::abi::{attr, message_type};
 use nicdock_netlink::wire::{Attribute, Attributes, Message, Messages, encode, push_attribute};
+use nicdock_netlink::{ParseError, name};
 
 use super::addresses::Replacements;
 use super::names::Names;
@@ -44,6 +44,7 @@ const LINK: Rules = &[
     (18, Rule::Nested(&[(1, Rule::Keep)])),  // IFLA_LINKINFO, IFLA_INFO_KIND
     (33, Rule::Keep),                        // IFLA_CARRIER
     (37, Rule::Keep),                        // IFLA_LINK_NETNSID
+    (38, Rule::Keep),                        // IFLA_PHYS_PORT_NAME
     (52, Rule::Nested(&[(53, Rule::Name)])), // IFLA_PROP_LIST, IFLA_ALT_IFNAME
     (54, Rule::Mac),                         // IFLA_PERM_ADDRESS
 ];
@@ -66,6 +67,13 @@ const ROUTE: Rules = &[
     (18, Rule::Via),      // RTA_VIA
     (30, Rule::Keep),     // RTA_NH_ID
 ];
+/// `include/uapi/linux/nexthop.h`.
+const NEXTHOP: Rules = &[
+    (1, Rule::Keep), // NHA_ID
+    (2, Rule::Keep), // NHA_GROUP
+    (5, Rule::Keep), // NHA_OIF
+    (6, Rule::Ip),   // NHA_GATEWAY
+];
 const HOP: Rules = &[(5, Rule::Ip), (18, Rule::Via)];
 /// `include/uapi/rdma/rdma_netlink.h`; every command has the same attributes.
 const RDMA: Rules = &[
@@ -78,6 +86,7 @@ const RDMA: Rules = &[
     (attr::PORT_STATE, Rule::Keep),
     (attr::PORT_PHYS_STATE, Rule::Keep),
     (attr::DEV_NODE_TYPE, Rule::Keep),
+    (attr::RES_QP, Rule::Nested(&[(attr::RES_QP_ENTRY, Rule::Nested(&[(attr::RES_KERN_NAME, Rule::Keep)]))])),
     (attr::NDEV_INDEX, Rule::Keep),
     (attr::NDEV_NAME, Rule::Name),
     (attr::SYS_NETNS_MODE, Rule::Keep),
@@ -90,9 +99,10 @@ const RDMA: Rules = &[
 /// The family's header before the attributes, and their rules; `None` for messages that the inventory does not read.
 fn format(kind: u16) -> Option<(usize, Rules)> {
     match kind {
-        16 => Some((16, LINK)),   // RTM_NEWLINK, struct ifinfomsg
-        20 => Some((8, ADDRESS)), // RTM_NEWADDR, struct ifaddrmsg
-        24 => Some((12, ROUTE)),  // RTM_NEWROUTE, struct rtmsg
+        16 => Some((16, LINK)),    // RTM_NEWLINK, struct ifinfomsg
+        20 => Some((8, ADDRESS)),  // RTM_NEWADDR, struct ifaddrmsg
+        24 => Some((12, ROUTE)),   // RTM_NEWROUTE, struct rtmsg
+        104 => Some((8, NEXTHOP)), // RTM_NEWNEXTHOP, struct nhmsg
         kind if kind >= message_type(0) => Some((0, RDMA)),
         _ => None,
     }
@@ -126,11 +136,11 @@ struct Redaction<'a> {
 
 impl Redaction<'_> {
     fn attributes(&self, rules: Rules, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ParseError> {
-        for attribute in Attributes::new(bytes) {
-            let attribute = attribute?;
+        // What is not understood is left out, and nothing else.
+        for attribute in Attributes::new(bytes).map_while(Result::ok) {
             let rule = rules.iter().find(|(kind, _)| *kind == attribute.kind);
             if let Some((_, rule)) = rule {
-                let payload = self.payload(*rule, &attribute)?;
+                let Ok(payload) = self.payload(*rule, &attribute) else { continue };
                 // Names get a NUL and attributes padding, so that what is full already has no room.
                 if payload.len() > MAX_PAYLOAD_LEN {
                     let (expected, found) = (MAX_PAYLOAD_LEN, payload.len());
@@ -146,7 +156,7 @@ impl Redaction<'_> {
         let old = attribute.payload;
         Ok(match rule {
             Rule::Keep => old.to_vec(),
-            Rule::Name => [self.names.redact(attribute.text()?).as_bytes(), b"\0"].concat(),
+            Rule::Name => [&name::bytes(&self.names.redact(&attribute.name()))[..], b"\0"].concat(),
             Rule::Mac => self.new.mac(old),
             Rule::Ip => Self::ip(old, |ip| self.new.ip(ip)),
             Rule::Network => Self::ip(old, |ip| self.new.network(ip, self.prefix_len)),

@@ -9,6 +9,10 @@ use super::addresses::{Replacements, digits, guid_from_text};
 use crate::inventory::link_addresses;
 use crate::source::Entry;
 
+/// Digits of a GUID and of a MAC address, by which a name is found.
+const GUID: usize = 16;
+const MAC: usize = 12;
+
 /// What each string of digits becomes.
 pub struct Names {
     digits: HashMap<String, String>,
@@ -39,8 +43,15 @@ impl Names {
         let mut out = text.to_owned();
         let mut at = 0;
         while at < out.len() {
-            let found = [16, 12].into_iter().find_map(|len| {
-                let piece = out.get(at..at + len)?;
+            let run =
+                out.as_bytes()[at..].iter().take(GUID).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            if run < MAC {
+                // No name begins in so few digits, nor at what ends them.
+                at += run + 1;
+                continue;
+            }
+            let found = [GUID, MAC].into_iter().filter(|len| *len <= run).find_map(|len| {
+                let piece = &out[at..at + len];
                 let new = self.digits.get(piece).or_else(|| self.digits.get(&piece.to_ascii_lowercase()))?;
                 Some((len, new))
             });
@@ -62,4 +73,29 @@ fn files<'a>(capture: &'a Capture, name: &str) -> impl Iterator<Item = &'a [u8]>
         Entry::File(bytes) if is_named(path) => Some(bytes.as_slice()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_found_wherever_they_begin_and_end() {
+        let names = Names {
+            digits: [("0002c9a1b2c3", "1111aaaa2222"), ("0002c90300a1b2c3", "3333bbbb4444cccc")]
+                .map(|(old, new)| (old.to_owned(), new.to_owned()))
+                .into(),
+        };
+        for (text, wanted) in [
+            ("enx0002c9a1b2c3", "enx1111aaaa2222"),
+            ("ibx0002C90300A1B2C3d1", "ibx3333bbbb4444ccccd1"),
+            ("f0002c9a1b2c3e", "f1111aaaa2222e"),
+            ("\u{e9}0002c9a1b2c3\u{e9}", "\u{e9}1111aaaa2222\u{e9}"),
+            ("0002c9a1b2c30002c9a1b2c3", "1111aaaa22221111aaaa2222"),
+            ("0002c9a1b2c 0002c9a1b2c", "0002c9a1b2c 0002c9a1b2c"),
+            ("", ""),
+        ] {
+            assert_eq!(names.redact(text), wanted);
+        }
+    }
 }

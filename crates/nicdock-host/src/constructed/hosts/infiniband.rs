@@ -24,7 +24,7 @@ const RAILS: [(u8, i32, &str, &str); 8] = [
 ];
 
 /// A GPU server's compute fabric: eight single-port InfiniBand NICs on two NUMA nodes, each behind a PCI switch with
-/// its GPU, and an on-board Intel NIC for administration. RDMA devices are numbered with gaps (the storage NICs that
+/// its GPU, four disks, and an on-board Intel NIC for administration. RDMA devices are numbered with gaps (the storage NICs that
 /// have the numbers between are not in this machine).
 ///
 /// Buses, NUMA nodes and names from NVIDIA's DGX H100 user guide, table "Network Modules", and the DGX `BasePOD`
@@ -42,8 +42,27 @@ pub fn infiniband_8() -> Machine {
     for ((bus, numa_node, rdma, netdev), number) in RAILS.into_iter().zip(0_u32..) {
         rail(&mut host, bus, numa_node, rdma, netdev, number);
     }
+    for (bus, numa_node) in [(0x2a, 0), (0x2b, 0), (0xaa, 1), (0xab, 1)] {
+        disk(&mut host, bus, numa_node);
+    }
     host.rdma_cm(122);
+    // Two processors with 56 cores of two threads.
+    host.numa_node(0, "0-55,112-167", "10 21").numa_node(1, "56-111,168-223", "21 10");
+    let mut nodes: Vec<String> =
+        (0..8).map(|number| format!("231:{} uverbs{number}", 192 + number)).collect();
+    nodes.push("10:122 rdma_cm".to_owned());
+    host.surroundings("0-223", &nodes);
     host
+}
+
+/// A disk behind a root port of its own.
+fn disk(host: &mut Machine, bus: u8, numa_node: i32) {
+    let root = if numa_node == 0 { 0x29 } else { 0xa9 };
+    let top = format!("pci0000:{root:02x}/0000:{root:02x}:{:02x}.0", bus & 1);
+    host.function(&Function::bridge(&top, ROOT_PORT).numa_node(numa_node));
+    let path = format!("{top}/0000:{bus:02x}:00.0");
+    host.function(&Function::new(&path, (0x144d, 0xa824), 0x01_0802).driver("nvme").numa_node(numa_node))
+        .pcie_link(&format!("0000:{bus:02x}:00.0"), ("16.0", 4), ("16.0", 4));
 }
 
 fn rail(host: &mut Machine, bus: u8, numa_node: i32, rdma: &str, netdev: &str, number: u32) {
@@ -62,6 +81,14 @@ fn rail(host: &mut Machine, bus: u8, numa_node: i32, rdma: &str, netdev: &str, n
     let path = format!("{to_nic}/{address}");
     let nic = Function::new(&path, CONNECTX_7, INFINIBAND).subsystem(0x15b3, 0x0041);
     host.function(&nic.driver("mlx5_core").numa_node(numa_node));
+
+    for (address, control) in [(&address, 0x2810), (&format!("0000:{:02x}:00.0", bus + 3), 0x2910)] {
+        host.pcie_link(address, ("32.0", 16), ("32.0", 16)).pci_config(address, control, 0);
+    }
+    for bridge in [&top, &up, &to_nic, &to_gpu] {
+        let address = bridge.rsplit('/').next().unwrap_or_default();
+        host.pcie_link(address, ("32.0", 16), ("32.0", 16)).pci_config(address, 0, 0);
+    }
 
     // Flags and queue pair, the default subnet prefix, the port's GUID.
     let guid = 0x0000_5eff_fe00_5300 + u64::from(bus);
@@ -88,5 +115,15 @@ fn rail(host: &mut Machine, bus: u8, numa_node: i32, rdma: &str, netdev: &str, n
         uverbs: number,
         umad: Some(number),
         usnic: None,
-    });
+    })
+    .gid(&address, rdma, 0, &gid(guid), "IB/RoCE v1", "");
+    let verbs = format!("sys/devices/{path}/infiniband_verbs/uverbs{number}/abi_version");
+    host.with_file(&verbs, "1");
+}
+
+/// The default subnet prefix with the port's GUID.
+fn gid(guid: u64) -> String {
+    let bytes = (0xfe80_u128 << 112 | u128::from(guid)).to_be_bytes();
+    let groups: Vec<String> = bytes.chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
+    groups.join(":")
 }

@@ -14,10 +14,10 @@ use crate::attach::Shell;
 use crate::descriptors::{AGAIN, FOLDER};
 use crate::holders::{Holder, passes};
 use crate::lifecycle::kill;
-use crate::nicdock::{Running, command, eventually, expect, fail, nicdock};
+use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, succeed};
 use crate::numbers::{limit, rdma};
 use crate::probe::receive;
-use crate::terminals::User;
+use crate::terminals::{User, waits_in};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -58,7 +58,9 @@ fn written_without_end() -> Result<(), Failed> {
         eventually("nicdock hears a signal", || matches!(user.nicdock.try_wait(), Ok(Some(_))))?;
         all_is_free()?;
     }
-    Ok(())
+    let mut user = User::starts(&["run", "--nic", "eth3", "--host-root", "--", "yes"], "never-waits")?;
+    waits_in(&mut user, libc::SYS_write)?;
+    all_is_free()
 }
 
 /// Whether an ordinary user who has the folder opens the node by it.
@@ -73,13 +75,24 @@ fn opens(descriptor: &OwnedFd) -> Result<bool, Failed> {
 
 /// The next container has the NIC, and no process has its node.
 fn folder() -> Result<(), Failed> {
+    for (left_open, opens) in [("removed-nodes", true), ("", false)] {
+        expect(
+            opens_later(left_open)? == opens,
+            format!("'{left_open}' left out: opening it has to be {opens}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether an ordinary user then opens it by the folder.
+fn opens_later(left_open: &str) -> Result<bool, Failed> {
     let _ = std::fs::remove_dir_all(FOLDER);
     std::fs::create_dir(FOLDER)?;
     let socket = UnixListener::bind(format!("{FOLDER}/socket"))?;
     let (volume, script) = passes("/dev/infiniband", &["socket"])?;
     let mut args = AGAIN[..6].to_vec();
     args.extend(["-v", &volume, "--", "sh", "-c", &script]);
-    let mut child = command(&args).stdin(Stdio::null()).spawn()?;
+    let mut child = command(&args).env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::null()).spawn()?;
     let descriptor = receive(&socket)?;
     child.wait()?;
     std::fs::remove_dir_all(FOLDER)?;
@@ -87,20 +100,27 @@ fn folder() -> Result<(), Failed> {
     let next = Running::start("rxe1", &["--netdev", "keep"], "sleep 600");
     let after = opens(&descriptor);
     drop(next);
-    expect(!after?, "an ordinary user opens the node while the next container has the NIC")
+    after
 }
 
 /// The rdma cgroup's limits go by name: another device of the container's old name is not limited, and its own is.
 fn renamed(lab: &Lab) -> Result<(), Failed> {
+    const NOTHING: &str = "hca_handle=0 hca_object=0";
+    const ALL: &str = "hca_handle=max hca_object=max";
+    limited(lab, "renamed-devices", [ALL, NOTHING])?;
+    limited(lab, "", [NOTHING, ALL])
+}
+
+/// What a container in the end has of the newcomer with its device's old name, and of its own device.
+fn limited(lab: &Lab, left_open: &str, wanted: [&str; 2]) -> Result<(), Failed> {
     let options = ["run", "--host-root", "--nic", "rxe1", "--netdev", "keep", "--name", "first", "--", "sh"];
-    let shell = Shell::start(command(&options), Vec::new())?;
+    let mut options = command(&options);
+    options.env("NICDOCK_LEAVE_OPEN", left_open);
+    let shell = Shell::start(options, Vec::new())?;
     let result = with_another_name(|| {
         rdma("add rxe1 type rxe netdev eth2")?;
-        let limits = || (limit(lab, "rxe1"), limit(lab, "rxe8"));
-        let nothing = "hca_handle=0 hca_object=0";
-        let result = eventually("the newcomer is limited, its own device is not", || {
-            limits().0 == nothing && limits().1 == "hca_handle=max hca_object=max"
-        });
+        let limits = || [limit(lab, "rxe1"), limit(lab, "rxe8")];
+        let result = eventually("the newcomer and its own device are limited so", || limits() == wanted);
         println!("limits of the newcomer, of its own: {:?}", limits());
         rdma("delete rxe1")?;
         result
@@ -111,17 +131,26 @@ fn renamed(lab: &Lab) -> Result<(), Failed> {
 
 /// Who has the node open is looked for by the name that the device had.
 fn renamed_and_passed() -> Result<(), Failed> {
+    given_on("renamed-devices", true)?;
+    given_on("", false)
+}
+
+/// Whether the NIC is given to the next container.
+fn given_on(left_open: &str, is_given: bool) -> Result<(), Failed> {
     let mut holder = Holder::start("process", "socket")?;
     let (volume, script) = passes("node", &["socket"])?;
     let script = format!("{script} && read line; true");
     let mut args = AGAIN[..6].to_vec();
     args.extend(["-v", &volume, "--", "sh", "-c", &script]);
-    let mut child = command(&args).stdin(Stdio::piped()).spawn()?;
+    let mut child = command(&args).env("NICDOCK_LEAVE_OPEN", left_open).stdin(Stdio::piped()).spawn()?;
     holder.does("receive", "has")?;
     let result = with_another_name(|| {
         drop(child.stdin.take());
         child.wait()?;
         let next = ["run", "--nic", "rxe8", "--netdev", "keep", "--host-root", "--", "true"];
+        if is_given {
+            return succeed(&next).map(drop);
+        }
         let said = fail(125, &next)?;
         expect(said.contains(&format!("process {} ", holder.pid())), said)
     });

@@ -149,7 +149,8 @@ impl<'a> Container<'a> {
         format!("{PATH}/{}", self.name)
     }
 
-    fn output(&self) -> String {
+    /// What its program says goes there.
+    pub fn output(&self) -> String {
         format!("{OUTPUT}/{}", self.name)
     }
 
@@ -160,9 +161,14 @@ impl<'a> Container<'a> {
     }
 
     pub fn xml(&self, options: &[&str]) -> Result<String, Failed> {
-        let (root, program) = (self.root(), self.program()?);
+        self.xml_of(options, &self.program()?)
+    }
+
+    /// With another program.
+    pub fn xml_of(&self, options: &[&str], program: &str) -> Result<String, Failed> {
+        let root = self.root();
         let fixed = ["libvirt", "xml", "--name", self.name, "--rootfs", &root];
-        succeed(&[&fixed, options, &["--", "/bin/sh", "-c", &program]].concat())
+        succeed(&[&fixed, options, &["--", "/bin/sh", "-c", program]].concat())
     }
 
     /// The same without nicdock, with `devices` beside.

@@ -8,13 +8,21 @@ use libtest_mimic::Failed;
 
 use super::{Entry, every, leaving, remade};
 use crate::attempts::try_each;
+use crate::hostile_audit::{Hostile, may_trace};
 use crate::killed::kills;
 use crate::libvirt::daemon::{Container, Daemon};
 use crate::libvirt::{HOOK, installed};
 use crate::nicdock::expect;
 use crate::{Lab, Test};
 
-pub const TESTS: &[Test] = &[("attacks_that_fail_in_a_container_fail_in_one_of_libvirt", attacks, kills)];
+pub const TESTS: &[Test] = &[
+    ("attacks_that_fail_in_a_container_fail_in_one_of_libvirt", attacks, kills),
+    (
+        "a_container_of_libvirt_with_its_own_capabilities_reaches_nothing_of_the_audit",
+        privileged,
+        Lab::is_first,
+    ),
+];
 
 struct Domain<'a> {
     container: Container<'a>,
@@ -32,7 +40,7 @@ impl<'a> Domain<'a> {
 impl Entry for Domain<'_> {
     fn begin(&mut self, nic: &[&str], setting: &str) -> Result<(), Failed> {
         // libvirtd calls it, whose environment and umask are another's.
-        std::fs::write(HOOK, self.hook.replace("exec", &format!("{setting}\nexec")))?;
+        std::fs::write(HOOK, self.hook.replace("exec \"", &format!("{setting}\nexec \"")))?;
         self.container.define(nic)?;
         self.container.start()
     }
@@ -84,4 +92,29 @@ fn attacks(lab: &Lab) -> Result<(), Failed> {
         attempts.push(("the way to the root is another user's", rooted));
     }
     try_each(&mut Domain::new(&daemon)?, &attempts)
+}
+
+/// Attack 2, with the capabilities that libvirt gives by itself: SYS_PTRACE is among them. The domain's own program is the attacker, so it has the
+/// filters, the control group and the root of one.
+fn privileged(lab: &Lab) -> Result<(), Failed> {
+    let daemon = installed()?;
+    let container = Container::new(&daemon, "hostile")?;
+    let output = container.output();
+    let program = format!("exec {} >{output} 2>&1", Hostile::words("reach")?.join(" "));
+    container.define_xml(&container.xml_of(&["--nic", "eth3", "--keep-privileges"], &program)?)?;
+    container.start()?;
+    let capabilities = capabilities(container.pid()?)?;
+    expect(capabilities >> CAP_SYS_PTRACE & 1 == 1, format!("it may not trace: {capabilities:#x}"))?;
+    let mut follow = Command::new("tail");
+    follow.args(["-n", "+1", "-F", &output]);
+    may_trace(lab, &Hostile::heard_by(follow)?)
+}
+
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// Those in effect (proc_pid_status(5)).
+fn capabilities(pid: i32) -> Result<u64, Failed> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).ok_or("no CapEff")?;
+    Ok(u64::from_str_radix(line.trim(), 16)?)
 }

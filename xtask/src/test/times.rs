@@ -1,4 +1,6 @@
-//! Which tests take longest: read from what the lab's suite prints at its end (`tests/lab/times.rs`). Pure.
+//! How long tests take: read from what the lab's suite prints at its end (`tests/lab/times.rs`). Pure.
+
+use std::collections::BTreeSet;
 
 /// So many are shown: what is worth making faster.
 const SHOWN: usize = 10;
@@ -28,9 +30,21 @@ pub fn table<'a>(steps: impl Iterator<Item = (&'a str, &'a [Timed])>) -> Vec<Str
         .collect()
 }
 
+/// The seconds of these tests, in all steps together.
+pub fn sum<'a>(tests: impl Iterator<Item = &'a Timed>, names: &BTreeSet<&str>) -> f64 {
+    tests.filter(|test| names.contains(&*test.name)).map(|test| test.seconds).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_counts_in_each_lab_where_it_ran() {
+        let timed = |seconds, name: &str| Timed { seconds, name: name.to_owned() };
+        let all = [timed(1.5, "a"), timed(2.0, "b"), timed(4.0, "a")];
+        assert!((sum(all.iter(), &BTreeSet::from(["a"])) - 5.5).abs() < 1e-9);
+    }
 
     #[test]
     fn the_slowest_of_all_labs_come_first() {

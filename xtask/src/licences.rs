@@ -11,7 +11,7 @@ const ALLOWED: [&str; 7] =
     ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MPL-2.0", "Unicode-3.0", "Zlib"];
 
 /// Packages that name no licence in their metadata, and where it is found.
-const NAMELESS: [(&str, &str); 1] = [("rust-criu", "Apache-2.0, its README and LICENSE file")];
+const NAMELESS: [(&str, &str, &str); 1] = [("rust-criu", "Apache-2.0", "its README and LICENSE file")];
 
 /// Says which packages may not be used, or how many may.
 pub fn check() -> Result<String> {
@@ -30,13 +30,19 @@ pub fn check() -> Result<String> {
     Ok(format!("{} dependencies, all under {}", foreign.len(), ALLOWED.join(", ")))
 }
 
+/// The licence that cargo's metadata of a package names, or what is known of one that names none.
+pub fn of(package: &Value) -> Option<String> {
+    if let Some(licence) = package["license"].as_str() {
+        return Some(licence.to_owned());
+    }
+    let known = NAMELESS.iter().find(|(name, ..)| package["name"] == *name);
+    known.map(|(_, licence, _)| (*licence).to_owned())
+}
+
 fn refusal(package: &Value) -> Option<String> {
     let name = package["name"].as_str().unwrap_or("?");
-    let Some(licence) = package["license"].as_str() else {
-        let known = NAMELESS.iter().any(|(nameless, _)| *nameless == name);
-        return (!known).then(|| format!("{name} names no licence"));
-    };
-    (!is_allowed(licence)).then(|| format!("{name}: {licence} is not among {}", ALLOWED.join(", ")))
+    let Some(licence) = of(package) else { return Some(format!("{name} names no licence")) };
+    (!is_allowed(&licence)).then(|| format!("{name}: {licence} is not among {}", ALLOWED.join(", ")))
 }
 
 /// Older packages separate alternatives by a slash.

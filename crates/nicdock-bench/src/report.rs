@@ -135,7 +135,7 @@ mod tests {
     use crate::measurement::Test;
 
     fn output(figure: f64) -> Output {
-        Output { figure, p99: None, p999: None, samples: vec![figure, figure * 3.0] }
+        Output { figure, samples: vec![figure, figure * 3.0] }
     }
 
     #[test]

@@ -60,11 +60,18 @@ gid_index() {
 }
 "#;
 
-/// Serves the measurements in this order, one program each. The first failure ends it, so that no client waits for the wrong one.
+/// Serves the measurements in this order, one program each. One that fails before its client has come ends it, so that no client waits for the wrong one.
+/// Later the client knows best: it has all answers, and ends, before the last acknowledgement has reached the server, which then gives up
+/// (`rxe_responder()`, drivers/infiniband/sw/rxe/rxe_resp.c, completes a receive first and acknowledges it afterwards).
 pub fn server(end: &End, measurements: &[Measurement], waiting: Waiting) -> String {
     let mut script = format!("{FUNCTIONS}{}echo {READY}\n", beginning(end));
     script.push_str(
-        "serve() { \"$@\" >/tmp/nicdock-bench 2>&1 || { tail -n 5 /tmp/nicdock-bench >&2; exit 1; }; }\n",
+        r#"serve() {
+    "$@" >/tmp/nicdock-bench 2>&1 && return
+    tail -n 5 /tmp/nicdock-bench >&2
+    grep -q "remote address" /tmp/nicdock-bench || exit 1
+}
+"#,
     );
     for measurement in measurements {
         let _ = writeln!(script, "serve {}", command_line(end, *measurement, waiting));

@@ -119,21 +119,15 @@ impl Run<'_> {
             Profile::Container => Child::in_container(&self.ends.own.nic.name, None, &script)?,
         };
         let who = format!("the {}", turn.profile.name());
-        match child.wait(self.signals, PATIENCE)? {
+        match child.wait(self.serving, self.signals, PATIENCE)? {
             Ended::Signal(signal) => {
                 child.stop()?;
                 return Ok(Some(signal));
             }
-            Ended::TimedOut => return Err(timed_out(&who, &child)),
-            Ended::Exited(true) | Ended::Said => {}
-            Ended::Exited(false) => {
-                let mut failure = ended(&who, &child);
-                let server = self.serving.complaint();
-                if !server.is_empty() {
-                    failure = Failure::new(failure.kind, format!("{failure}; the server: {server}"));
-                }
-                return Err(failure);
-            }
+            Ended::TimedOut => return Err(self.with_server(timed_out(&who, &child))),
+            Ended::Said => return Err(ended("the server", self.serving)),
+            Ended::Exited(true) => {}
+            Ended::Exited(false) => return Err(self.with_server(ended(&who, &child))),
         }
         let text = child.output()?;
         let answers = answers(&text);
@@ -149,21 +143,35 @@ impl Run<'_> {
         }
         Ok(None)
     }
+
+    /// With what the server said, too.
+    fn with_server(&self, failure: Failure) -> Failure {
+        let server = self.serving.complaint();
+        if server.is_empty() {
+            return failure;
+        }
+        Failure::new(failure.kind, format!("{failure}; the server: {server}"))
+    }
 }
 
 fn timed_out(who: &str, child: &Child) -> Failure {
     let seconds = PATIENCE.as_secs();
-    Failure::new(Kind::TimedOut, format!("{who} has not done in {seconds} s: {}", child.complaint()))
+    Failure::new(Kind::TimedOut, format!("{who} has not done in {seconds} s: {}", last_words(child)))
 }
 
 fn ended(who: &str, child: &Child) -> Failure {
-    let mut said = child.complaint();
-    if said.is_empty() {
-        let output = child.output().unwrap_or_default();
-        let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-        said = lines[lines.len().saturating_sub(6)..].join(" / ");
+    Failure::new(Kind::Other, format!("measuring in {who} failed: {}", last_words(child)))
+}
+
+/// What it complained of, or else the last that it printed.
+fn last_words(child: &Child) -> String {
+    let said = child.complaint();
+    if !said.is_empty() {
+        return said;
     }
-    Failure::new(Kind::Other, format!("measuring in {who} failed: {said}"))
+    let output = child.output().unwrap_or_default();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(6)..].join(" / ")
 }
 
 /// One line on a terminal, written over by the next.

@@ -77,9 +77,13 @@ impl Child {
         self.look(signals, patience, || Ok(self.output()?.lines().any(|line| line == word)))
     }
 
-    /// Waits until it ends.
-    pub fn wait(&self, signals: &Signals, patience: Duration) -> io::Result<Ended> {
-        self.look(signals, patience, || Ok(false))
+    /// Waits until it ends, or, as [`Ended::Said`], until the server that it talks to has failed.
+    pub fn wait(&self, server: &Self, signals: &Signals, patience: Duration) -> io::Result<Ended> {
+        let has_failed = || {
+            let ended = server.process.borrow_mut().try_wait()?;
+            Ok(ended.is_some_and(|status| !status.success()))
+        };
+        self.look(signals, patience, has_failed)
     }
 
     fn look(

@@ -19,7 +19,7 @@ mod tests;
 pub use draining::Draining;
 pub use error::LeaseError;
 pub use file::stem as file_stem;
-pub use file::{READ, SCHEMA};
+pub use file::{READ, SCHEMA, replace};
 pub use folder::{PRIVATE, PUBLIC, make_folder};
 pub use held::show_held;
 pub use journal::{Journal, Token};

@@ -69,12 +69,16 @@ fn load(path: &Path) -> io::Result<String> {
 }
 
 pub fn write(path: &Path, lease: &Lease) -> Result<(), LeaseError> {
-    let temporary = path.with_extension("tmp");
     let text = text(lease).map_err(|error| LeaseError::io(path, error))?;
-    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        LeaseError::io(path, error)
-    })
+    replace(path, &text).map_err(|error| LeaseError::io(path, error))
+}
+
+/// Writes a file aside and renames it (rename(2)): whoever reads it, or is killed meanwhile, has the old text or the new one, and never a half. The caller has
+/// the ledger's lock, so that nobody else writes aside.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    written.inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
 pub fn parse(text: &str) -> Result<Lease, String> {
@@ -120,7 +124,7 @@ fn escape(value: &mut Value) {
 
 /// They become paths, or are shown at a terminal.
 fn check_names(lease: &Lease) -> Result<(), String> {
-    let noted = lease.journal.iter().filter_map(|step| match step {
+    let noted = lease.steps().filter_map(|step| match step {
         Step::Give { container, .. } | Step::Revoke { container, .. } => Some(container),
         _ => None,
     });

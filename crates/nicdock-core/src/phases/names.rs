@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Doing, PhaseError};
-use crate::lease::{Ledger, Lock, PUBLIC, STATE, make_folder};
+use crate::lease::{Ledger, Lock, PUBLIC, STATE, make_folder, replace};
 use nicdock_netlink::rtnl::{Link, Rtnl};
 
 /// The names that a netdev of the host lacks. Names are written as [`nicdock_netlink::name`] says.
@@ -47,27 +47,40 @@ fn write(pending: &Pending, _lock: &Lock) -> Result<(), PhaseError> {
     let path = file(pending.ifindex);
     let written = || -> io::Result<()> {
         make_folder(&folder(), PUBLIC)?;
-        fs::write(&path, serde_json::to_string(pending)?)
+        replace(&path, &serde_json::to_string(pending)?)
     };
     written().doing(|| format!("writing {}", path.display()))
 }
 
 /// What netdevs of this machine lack, by their numbers. A note that is not whole says nothing.
 pub fn pending() -> Vec<Pending> {
-    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
-    let read = |path: PathBuf| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
-    let mut all: Vec<Pending> = entries.filter_map(|entry| read(entry.path())).collect();
+    let mut all: Vec<Pending> = files().filter_map(|path| read(&path)).collect();
     all.sort_by_key(|pending| pending.ifindex);
     all
+}
+
+fn files() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder()).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn read(path: &Path) -> Option<Pending> {
+    let is_note = path.extension().is_some_and(|end| end == "json");
+    serde_json::from_str(&fs::read_to_string(path).ok().filter(|_| is_note)?).ok()
+}
+
+/// Removes what a nicdock that was killed had begun to write.
+fn tidy(_lock: &Lock) {
+    files().filter(|path| read(path).is_none()).for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// Adds the names that are free by now; gives what was done, in sentences. A netdev that a container has waits until it is back.
 pub fn complete(ledger: &Ledger) -> Result<Vec<String>, PhaseError> {
     let mut done = Vec::new();
-    if pending().is_empty() {
+    if files().next().is_none() {
         return Ok(done);
     }
     let lock = ledger.lock()?;
+    tidy(&lock);
     let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
     let links = host.links().doing(|| "listing the host's interfaces".into())?;
     for mut one in pending().into_iter().filter(|one| !ledger.has(&one.nic)) {

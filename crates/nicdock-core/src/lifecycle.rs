@@ -14,3 +14,4 @@ pub use error::LaunchError;
 pub use repair::{differences, reconcile};
 pub use siblings::{Siblings, turn};
 pub use take_back::{detach, detach_from, take_back};
+pub use undo::undo_joined;

@@ -6,6 +6,7 @@
 //! A scheduler chooses before there is a container: it *reserves* NICs, gives them to one container of its own after another, and ends that by *withdrawing*.
 
 mod error;
+mod join;
 mod reserve;
 mod snapshot;
 
@@ -20,7 +21,7 @@ use nicdock_audit::weakness::Weakness;
 use crate::attach::{self, Target, TargetError, Terms};
 use crate::keeper::Keeper;
 use crate::kind::Kind;
-use crate::lease::{Lease, LeaseError, Ledger, Owner, State};
+use crate::lease::{Holder, Lease, LeaseError, Ledger, Owner, State};
 use crate::lifecycle::{self, LaunchError, Recovered};
 use crate::phases::filters;
 use crate::plan::{self, Grant};
@@ -88,7 +89,8 @@ impl Node {
         offer(&snapshot, wanted, name)
     }
 
-    /// Gives NICs to a container, all or none, if `condition` holds for it. `who` finds it among those that have leases.
+    /// Gives NICs to a container, all or none, if `condition` holds for it. `who` finds it among those that have leases. NICs that are in its network namespace
+    /// already, with other containers, it joins: they have them together from then on, and who ends last gives them back.
     pub fn give(
         &self,
         who: impl FnOnce(&[Lease]) -> Result<Target, TargetError>,
@@ -103,6 +105,13 @@ impl Node {
         let target = who(&snapshot.leases)?;
         plan::check_name(&target.name)?;
         condition(&target)?;
+        if let Some(leases) = join::shared(&snapshot, wanted, &target)? {
+            let grants = leases.iter().map(|lease| lease.left()).collect();
+            let joined = attach::join(&target, &leases, terms, &self.ledger, lock)?;
+            let (weaknesses, mut warnings) = (joined.weaknesses, snapshot.host.warnings.clone());
+            warnings.extend(joined.warnings);
+            return Ok(Given { target, grants, weaknesses, warnings });
+        }
         let (offer, owner) = match wanted {
             Wanted::Asked(wanted) => (offer(&snapshot, wanted, &target.name)?, None),
             Wanted::ReservedBy(owner) => (reserve::offer_again(&snapshot, owner, &target.name)?, Some(owner)),
@@ -119,7 +128,8 @@ impl Node {
         let begin = Instant::now();
         let lives = || -> Result<bool, NodeError> {
             let is_its = |lease: Lease| {
-                lease.was_attached() && lease.holder(name).is_some() && lease.state() == State::Held
+                let lives = lease.holder(name).is_some_and(Holder::is_alive);
+                lease.was_attached() && lives && lease.state() == State::Held
             };
             Ok(self.ledger.readable()?.into_iter().any(is_its))
         };

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::os::fd::AsFd;
 
 use nicdock_audit::weakness::Weakness;
 
 use super::Target;
+use super::admit::admit;
 use super::openings::{of_limits, of_status};
 use super::terms::{NETLINK_RDMA, Terms};
 use crate::kind::Kind;
-use crate::lease::{DeviceNode, Holder, Journal, LeaseError, Ledger, Lock, Owner, Step};
-use crate::lifecycle::{LaunchError, Siblings, finish, turn};
-use crate::phases::devices::{self, given_nodes};
-use crate::phases::show::{Showing, show};
-use crate::phases::{
-    Doing, PhaseError, allow, aside, filters, freeze, network, rdma_limits, refuse, remember, sockets, stale,
-};
+use crate::lease::{Holder, Journal, Lease, LeaseError, Ledger, Lock, Owner, Step, Token};
+use crate::lifecycle::{LaunchError, finish, undo_joined};
+use crate::phases::{Doing, PhaseError, aside, filters, network, rdma_limits, refuse, remember, sockets};
 use crate::plan::{Grant, of_grants, of_netlink, of_view};
 use crate::request::Memlock;
 use nicdock_netlink::rtnl::Rtnl;
@@ -45,28 +41,66 @@ pub fn attach(
     let (mut grants, renamed) = free_names(target, grants, terms.created.is_some())?;
     network::check_identities(&grants)?;
     own_name(target, ledger)?;
-    let signals = Signals::block().map_err(|e| LaunchError::Inside(format!("blocking signals: {e}")))?;
+    let signals = block_signals()?;
     let mut warnings = remember::remember(&mut grants)?;
     warnings.extend(renamed);
     let grants = &grants[..];
-    let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
-    weaknesses.extend(match &terms.created {
-        Some(created) => created.weaknesses.clone(),
-        None => openings(target, terms.starts),
-    });
-    weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
-    weaknesses.extend(of_grants(grants));
+    let weaknesses = weaknesses(target, grants, terms, accepted);
     let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses, reserved_for)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
-    let done = steps(target, grants, terms, refuses, journal, &signals);
-    let Err(error) = done else {
-        warnings.extend(memlock(target, terms.memlock));
-        return Ok(Attached { weaknesses, warnings });
-    };
+    let done = (|| {
+        let goes_on = || goes_on(&signals);
+        refuse_sockets(target, terms, refuses, journal)?;
+        fill(target, terms, journal, goes_on)?;
+        goes_on()?;
+        limits(target, grants, journal)?;
+        admit(target, terms, journal, goes_on)
+    })();
+    match done {
+        Ok(()) => {
+            warnings.extend(memlock(target, terms.memlock));
+            Ok(Attached { weaknesses, warnings })
+        }
+        Err(error) => give_up(target, journal, error),
+    }
+}
+
+/// Lets a container use the NICs of these leases, all or none. It is in the network namespace of the containers that have them, where they stay.
+pub fn join(
+    target: &Target,
+    leases: &[&Lease],
+    terms: &Terms,
+    ledger: &Ledger,
+    lock: Lock,
+) -> Result<Attached, LaunchError> {
+    let (refuses, accepted) = netlink(target, terms)?;
+    own_name(target, ledger)?;
+    let signals = block_signals()?;
+    let grants: Vec<Grant> = leases.iter().map(|lease| lease.left()).collect();
+    let weaknesses = weaknesses(target, &grants, terms, accepted);
+    let token = ledger.share(&lock, &target.name, &terms.engine, leases, &weaknesses)?;
+    drop(lock);
+    let journal = Journal { ledger, token: &token, grants: &grants };
+    let done = refuse_sockets(target, terms, refuses, journal)
+        .and_then(|()| admit(target, terms, journal, || goes_on(&signals)));
+    match done {
+        Ok(()) => Ok(Attached { weaknesses, warnings: memlock(target, terms.memlock).into_iter().collect() }),
+        Err(error) => give_up(target, journal, error),
+    }
+}
+
+/// Undoes what was done for the container; its NICs go back unless others have them.
+fn give_up(target: &Target, journal: Journal<'_>, error: LaunchError) -> Result<Attached, LaunchError> {
+    let (ledger, token) = (journal.ledger, journal.token);
+    for lease in ledger.readable()? {
+        if let Some(joined) = lease.holders.iter().find(|holder| Token::of(holder) == *token) {
+            undo_joined(&lease, joined, ledger)?;
+        }
+    }
     let leases = {
         let lock = ledger.lock()?;
-        ledger.leave(&lock, &token)?
+        ledger.leave(&lock, token)?
     };
     // Each, whatever becomes of the others.
     let mut first = None;
@@ -81,134 +115,63 @@ pub fn attach(
     }
 }
 
-fn steps(
-    target: &Target,
-    grants: &[Grant],
-    Terms { view, cover_proc, starts, netlink, created, .. }: &Terms,
-    refuses: bool,
-    journal: Journal<'_>,
-    signals: &Signals,
-) -> Result<(), LaunchError> {
-    let pid = target.process.pid;
-    let generation = journal.token.generation;
-    let goes_on = || match signals.next_that_ends() {
+fn block_signals() -> Result<Signals, LaunchError> {
+    Signals::block().map_err(|error| LaunchError::Inside(format!("blocking signals: {error}")))
+}
+
+/// An error when a signal has come that ends this process.
+fn goes_on(signals: &Signals) -> Result<(), LaunchError> {
+    match signals.next_that_ends() {
         Ok(None) => Ok(()),
         Ok(Some(signal)) => Err(LaunchError::Signal(signal)),
         Err(error) => Err(LaunchError::Inside(error.to_string())),
-    };
-    // Before anything of the NIC can be reached.
-    if let Some(group) = target.whole.unified().filter(|_| refuses) {
-        refuse::refuse(group, &format!("{generation}-sockets"), netlink, journal)?;
     }
+}
+
+/// What is left open.
+fn weaknesses(target: &Target, grants: &[Grant], terms: &Terms, accepted: Option<Weakness>) -> Vec<Weakness> {
+    let mut weaknesses: Vec<Weakness> = accepted.into_iter().collect();
+    weaknesses.extend(match &terms.created {
+        Some(created) => created.weaknesses.clone(),
+        None => openings(target, terms.starts),
+    });
+    weaknesses.extend(of_view(terms.view).into_iter().chain(of_netlink(&terms.netlink)));
+    weaknesses.extend(of_grants(grants));
+    weaknesses
+}
+
+/// Before anything of the NIC can be reached.
+fn refuse_sockets(
+    target: &Target,
+    terms: &Terms,
+    refuses: bool,
+    journal: Journal<'_>,
+) -> Result<(), LaunchError> {
+    if let Some(group) = target.whole.unified().filter(|_| refuses) {
+        let pins = format!("{}-sockets", journal.token.generation);
+        refuse::refuse(group, &pins, &terms.netlink, journal)?;
+    }
+    Ok(())
+}
+
+/// Brings the NICs into the container's network namespace.
+fn fill(
+    target: &Target,
+    terms: &Terms,
+    journal: Journal<'_>,
+    goes_on: impl Fn() -> Result<(), LaunchError>,
+) -> Result<(), LaunchError> {
     aside(&[target.network.as_fd()], goes_on, || {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
         let home = netns::current().doing(|| "opening the host's network namespace".into())?;
         netns::enter(&target.network)
             .doing(|| format!("entering the network namespace of {}", target.name))?;
         // In one that runs it is its own affair.
-        if *starts {
+        if terms.starts {
             network::set_loopback_up()?;
         }
-        network::fill(&mut host, &home, &target.network, grants, journal)
-    })?;
-    goes_on()?;
-    limits(target, grants, journal)?;
-    nodes(target, journal)?;
-    if created.is_some() {
-        no_other_nodes(target, journal)?;
-    }
-    goes_on()?;
-    let unpivoted = created.as_ref().map(|created| created.root.clone());
-    let starts_as = created.as_ref().map(|created| created.user);
-    let sys_later = created.as_ref().is_some_and(|created| created.sys_later);
-    {
-        let _turn = turn()?;
-        let mut siblings = Siblings::of(journal.ledger, target.process, generation)?;
-        siblings.grants.extend_from_slice(grants);
-        let freezer = freeze::file(&target.whole)?;
-        let (process, mounts) = (target.process, target.mounts);
-        let (step_freezer, step_root) = (freezer.clone(), unpivoted.clone());
-        journal.begin(&Step::Show {
-            process,
-            mounts,
-            freezer: step_freezer,
-            view: *view,
-            unpivoted: step_root,
-        })?;
-        let (grants, unpivoted) = (&siblings.grants[..], unpivoted.as_deref());
-        show(&Showing {
-            process,
-            grants,
-            view: *view,
-            freezer,
-            cover_proc: *cover_proc,
-            sys_later,
-            unpivoted,
-            starts_as,
-        })?;
-    }
-    goes_on()?;
-    stale::check(journal)?;
-    if fs::metadata(format!("/proc/{pid}/ns/mnt")).map_or(0, |of| std::os::unix::fs::MetadataExt::ino(&of))
-        != target.mounts
-    {
-        return Err(LaunchError::Inside(format!("process {pid} has changed its mount namespace meanwhile")));
-    }
-    let made = journal.ledger.holder_of(journal.token)?;
-    Ok(journal.ledger.hand_over(journal.token, &target.holder(&made))?)
-}
-
-/// What the device cgroup refuses until now is allowed; that it can be opened then is tried.
-///
-/// Trying goes into the container's control group, which a container can freeze: so it is done without the ledger's lock.
-fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
-    let pid = target.process.pid;
-    // A rule that is for another device by now does not count.
-    stale::look(journal.ledger)?;
-    let mut open = Vec::new();
-    for node in given_nodes(journal.grants)? {
-        if allow::can_open(&target.cgroup, pid, &node)? {
-            open.push(node);
-        }
-    }
-    let given = stale::give(journal, target.process, |nodes, begin| {
-        let refused: Vec<DeviceNode> = nodes.iter().filter(|node| !open.contains(node)).cloned().collect();
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let pins = format!("{}-devices", journal.token.generation);
-        // On version 1 what is allowed does not hold for the groups below (`devcgroup_update_access()`, security/device_cgroup.c).
-        let group = if target.cgroup.devices().is_some() { &target.cgroup } else { &target.whole };
-        allow::allow(group, &refused, &pins, begin)
-    })?;
-    for node in &given {
-        if !allow::can_open(&target.cgroup, pid, node)? {
-            let error = std::io::Error::from_raw_os_error(libc::EPERM);
-            return Err(PhaseError::new(
-                format!("opening {} ({}:{}) as container {} would", node.name, node.major, node.minor, target.name),
-                error,
-            )
-            .with_advice(
-                "a cgroup above its own refuses the device: allow it there (systemctl set-property … DeviceAllow=, or the engine's --device)",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// An engine may let a container open other devices (`--device`): those of other NICs are not its own.
-fn no_other_nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
-    let mut own = given_nodes(&Siblings::of(journal.ledger, target.process, 0)?.grants)?;
-    own.extend(given_nodes(journal.grants)?);
-    let mut others = devices::every_node_of_host()?;
-    others.retain(|node| own.iter().all(|given| given.name != node.name));
-    let Some(node) = allow::first_openable(&target.cgroup, target.process.pid, &others)? else {
-        return Ok(());
-    };
-    let error = io::Error::other(format!("it may open /dev/infiniband/{}, which it is not given", node.name));
-    Err(PhaseError::new(format!("looking at what container {} may open", target.name), error)
-        .of_kind(Kind::NotClosed)
-        .with_advice("leave --privileged and --device for other NICs away"))
+        network::fill(&mut host, &home, &target.network, journal.grants, journal)
+    })
 }
 
 /// A container of nicdock's own may have nothing of other NICs' devices, and of this one from now on.

@@ -72,7 +72,7 @@ impl Journal<'_> {
         // One that cannot be read is no reason not to note it in the others.
         let leases = grants.iter().filter_map(|grant| file::read(&ledger.path(grant)).ok());
         for mut lease in leases.filter(|lease| token.has(lease)) {
-            lease.note(step.clone());
+            lease.note_for(|holder| token.owns(holder), step.clone());
             lease.holders.iter_mut().filter(|holder| token.owns(holder)).for_each(change);
             ledger.write(&lease)?;
         }

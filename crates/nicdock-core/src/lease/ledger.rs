@@ -139,23 +139,43 @@ impl Ledger {
         Ok(token)
     }
 
-    /// Adds a container to every lease of container `other`; gives that one's holder, whose network namespace it is.
-    pub fn join(&self, _lock: &Lock, plan: &Plan, other: &str) -> Result<(Token, Holder), LeaseError> {
+    /// Adds a container of nicdock's launcher to every lease of container `other`, which is of its making, too; gives that one's holder, whose network
+    /// namespace it is.
+    pub fn join(&self, lock: &Lock, plan: &Plan, other: &str) -> Result<(Token, Holder), LeaseError> {
         let held = self.read()?;
-        check_name(&held, &plan.name)?;
-        let leases: Vec<&Lease> = held.iter().filter(|lease| lease.joinable(other).is_some()).collect();
+        let its = |lease: &&Lease| lease.joinable(other).is_some_and(Holder::is_launched);
+        let leases: Vec<&Lease> = held.iter().filter(its).collect();
         let absent = || LeaseError::NotJoinable(other.to_owned());
         let host = leases.first().and_then(|lease| lease.joinable(other)).cloned().ok_or_else(absent)?;
-        let token = Token { container: plan.name.clone(), generation: now() };
+        let token = self.share(lock, &plan.name, LAUNCHER, &leases, &plan.weaknesses)?;
+        Ok((token, host))
+    }
+
+    /// Adds a container that `engine` has made to these leases, all or none.
+    pub fn share(
+        &self,
+        _lock: &Lock,
+        name: &str,
+        engine: &str,
+        leases: &[&Lease],
+        weaknesses: &[Weakness],
+    ) -> Result<Token, LeaseError> {
+        check_name(&self.read()?, name)?;
+        let token = Token { container: name.to_owned(), generation: now() };
         for (done, lease) in leases.iter().enumerate() {
             let mut joined = (*lease).clone();
-            joined.holders.push(Holder { weaknesses: plan.weaknesses.clone(), ..holder(&token) });
+            joined.holders.push(Holder {
+                engine: engine.to_owned(),
+                weaknesses: weaknesses.to_vec(),
+                journal: Some(Vec::new()),
+                ..holder(&token)
+            });
             if let Err(error) = self.write(&joined).and_then(|()| self.reach("join.begun")) {
                 leases[..=done].iter().for_each(|lease| drop(self.write(lease)));
                 return Err(error);
             }
         }
-        Ok((token, host))
+        Ok(token)
     }
 
     /// The holder of a container's leases.
@@ -178,8 +198,10 @@ impl Ledger {
             return Err(LeaseError::Ended(holder.container.clone()));
         }
         for mut lease in self.of(token)? {
-            lease.journal.push(Step::Attach);
-            lease.holders = vec![holder.clone()];
+            lease.note_for(|holder| token.owns(holder), Step::Attach);
+            for made in lease.holders.iter_mut().filter(|holder| token.owns(holder)) {
+                *made = Holder { journal: made.journal.take(), ..holder.clone() };
+            }
             self.write(&lease)?;
         }
         drop(lock);
@@ -196,8 +218,8 @@ impl Ledger {
         let Some(mut lease) = found else { return Ok(None) };
         let container = lease.holders.first().map(|holder| holder.container.clone()).unwrap_or_default();
         let token = Token { container, generation: now() };
+        lease.begin_return();
         lease.holders = vec![Holder { engine: ATTACH.to_owned(), ..holder(&token) }];
-        lease.journal.push(Step::Return);
         self.write(&lease)?;
         self.reach("seize.begun")?;
         Ok(Some((token, lease)))
@@ -221,9 +243,9 @@ impl Ledger {
         for mut lease in self.of(token)? {
             let others = lease.holders.iter().any(|h| !token.owns(h) && h.supervisor.is_alive());
             if others {
-                lease.holders.retain(|holder| !token.owns(holder));
+                lease.dismiss(|holder| token.owns(holder));
             } else {
-                lease.journal.push(Step::Return);
+                lease.begin_return();
                 last.push(lease.clone());
             }
             let _ = self.write(&lease);
@@ -240,9 +262,9 @@ impl Ledger {
         let Some(found) = self.current(seen)?.filter(Lease::is_broken) else { return Ok(None) };
         let mut claimed = found.clone();
         if found.is_live() {
-            claimed.holders.retain(|holder| holder.supervisor.is_alive());
+            claimed.dismiss(|holder| !holder.supervisor.is_alive());
         } else {
-            claimed.note(Step::Return);
+            claimed.begin_return();
             for holder in &mut claimed.holders {
                 holder.supervisor = ProcessId::current();
             }
@@ -341,6 +363,7 @@ fn holder(token: &Token) -> Holder {
         since: today(),
         namespace: None,
         weaknesses: Vec::new(),
+        journal: None,
     }
 }
 

@@ -54,6 +54,10 @@ pub struct Holder {
     /// What was chosen to be open to it.
     #[serde(default)]
     pub weaknesses: Vec<Weakness>,
+    /// One that joined another: what was begun for it alone, in order. It is undone when it ends, while the others go on. `None` for the first, whose steps
+    /// are the lease's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Vec<Step>>,
 }
 
 impl Holder {
@@ -121,10 +125,53 @@ impl Lease {
     /// The nodes that a container was given of it.
     pub fn given<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DeviceNode> {
         let its = self
-            .journal
-            .iter()
+            .steps()
             .filter(move |step| matches!(step, Step::Give { container, .. } if container == name));
         its.flat_map(Step::nodes_given)
+    }
+
+    /// Every step: the lease's, and those of each container that joined.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        let of_holders = self.holders.iter().flat_map(|holder| holder.journal.iter().flatten());
+        self.journal.iter().chain(of_holders)
+    }
+
+    pub fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
+        let of_holders = self.holders.iter_mut().flat_map(|holder| holder.journal.iter_mut().flatten());
+        self.journal.iter_mut().chain(of_holders)
+    }
+
+    /// Adds a step for one container: to its own journal, or the lease's.
+    pub fn note_for(&mut self, is_its: impl Fn(&Holder) -> bool, step: Step) {
+        let own =
+            self.holders.iter_mut().find(|holder| is_its(holder)).and_then(|holder| holder.journal.as_mut());
+        match own {
+            Some(journal) => journal.push(step),
+            None => self.note(step),
+        }
+    }
+
+    /// The way back begins. What was done for those that joined is the lease's from now on: whoever brings the NIC home notes all in one place.
+    pub(super) fn begin_return(&mut self) {
+        let own: Vec<Step> =
+            self.holders.iter_mut().filter_map(|holder| holder.journal.take()).flatten().collect();
+        self.journal.extend(own);
+        self.note(Step::Return);
+    }
+
+    /// Takes containers out. What nodes they had stays known: a descriptor of one may have left the container.
+    pub(super) fn dismiss(&mut self, is_one: impl Fn(&Holder) -> bool) {
+        let (gone, kept): (Vec<Holder>, Vec<Holder>) =
+            std::mem::take(&mut self.holders).into_iter().partition(|holder| is_one(holder));
+        self.holders = kept;
+        for step in gone.into_iter().flat_map(|holder| holder.journal.unwrap_or_default()) {
+            let is_known = |node: &DeviceNode| {
+                self.journal.iter().flat_map(Step::nodes_given).any(|known| known == node)
+            };
+            if step.nodes_given().iter().any(|node| !is_known(node)) {
+                self.journal.push(step);
+            }
+        }
     }
 
     pub fn state(&self) -> State {
@@ -173,7 +220,7 @@ impl Lease {
     pub fn left(&self) -> Grant {
         let takes =
             |step: &Step, node: u64| matches!(step, Step::Revoke { nodes, .. } if nodes.contains(&node));
-        self.without(|node| self.journal.iter().any(|step| takes(step, node)))
+        self.without(|node| self.steps().any(|step| takes(step, node)))
     }
 
     /// What of it is still there, by the identities of the nodes that there are now.
@@ -182,10 +229,7 @@ impl Lease {
     }
 
     fn without(&self, is_gone: impl Fn(u64) -> bool) -> Grant {
-        let given = self.journal.iter().flat_map(|step| match step {
-            Step::Give { nodes, .. } => &nodes[..],
-            _ => &[],
-        });
+        let given = self.steps().flat_map(Step::nodes_given);
         let gone: Vec<&str> =
             given.filter(|node| is_gone(node.identity)).map(|node| node.device.as_str()).collect();
         let mut grant = self.grant.clone();
@@ -225,8 +269,12 @@ impl Lease {
     }
 
     /// The holder that another container can join: it runs, the NIC is inside, and stays there.
-    pub(super) fn joinable(&self, container: &str) -> Option<&Holder> {
-        let runs = |holder: &&Holder| holder.namespace.is_some() && holder.is_alive();
+    pub fn joinable(&self, container: &str) -> Option<&Holder> {
+        let is_given = |holder: &Holder| match &holder.journal {
+            Some(journal) => journal.contains(&Step::Attach),
+            None => self.has_begun(&Step::Attach),
+        };
+        let runs = |holder: &&Holder| holder.is_alive() && (holder.namespace.is_some() || is_given(holder));
         self.holder(container).filter(runs).filter(|_| !self.has_begun(&Step::Return))
     }
 
@@ -275,13 +323,12 @@ pub fn holders(leases: &[Lease]) -> BTreeMap<String, Keeper> {
     leases.iter().map(|lease| (lease.grant.nic.name.clone(), lease.keeper())).collect()
 }
 
-/// What each container that can be joined was given, in the order in which it was taken.
+/// What each container of nicdock's launcher that can be joined was given, in the order in which it was taken.
 pub fn joinable(leases: &[Lease]) -> BTreeMap<String, Vec<Grant>> {
     let mut grants = BTreeMap::<String, Vec<Grant>>::new();
     for lease in leases {
-        for Holder { container, .. } in
-            lease.holders.iter().filter(|h| lease.joinable(&h.container).is_some())
-        {
+        let runs = |h: &&Holder| h.is_launched() && lease.joinable(&h.container).is_some();
+        for Holder { container, .. } in lease.holders.iter().filter(runs) {
             grants.entry(container.clone()).or_default().push(lease.grant.clone());
         }
     }

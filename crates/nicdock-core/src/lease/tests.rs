@@ -335,3 +335,60 @@ proptest! {
         }
     }
 }
+
+/// A lease that two containers share, and the second one's token.
+fn shared() -> (tempfile::TempDir, Ledger, Token) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Ledger::new(folder.path());
+    let grants = plan(0, &BTreeSet::from([0])).grants;
+    let lock = ledger.lock().expect("a lock");
+    let first = ledger.take(&lock, "first", "example", &grants, &[], None).expect("a free NIC");
+    let leases = ledger.read().expect("leases");
+    let second = ledger.share(&lock, "second", "example", &[&leases[0]], &[]).expect("a lease");
+    drop(lock);
+    for (token, step) in [(&first, Step::Compose), (&second, Step::Restrict)] {
+        super::Journal { ledger: &ledger, token, grants: &grants }.begin(&step).expect("noted");
+    }
+    (folder, ledger, second)
+}
+
+#[test]
+fn what_was_done_for_a_container_that_joined_is_noted_apart_until_the_nic_goes_back() {
+    let (_folder, ledger, second) = shared();
+    let lease = ledger.read().unwrap().remove(0);
+    assert_eq!(lease.journal, [Step::Reserve, Step::Compose]);
+    assert_eq!(lease.holders[1].journal, Some(vec![Step::Restrict]));
+    assert!(lease.steps().eq(&[Step::Reserve, Step::Compose, Step::Restrict]));
+    assert!(ledger.share(&ledger.lock().unwrap(), "second", "example", &[&lease], &[]).is_err(), "a name");
+    // The first has ended: the one that joined is the last.
+    let lock = ledger.lock().unwrap();
+    assert!(ledger.leave(&lock, &Token::of(&lease.holders[0])).unwrap().is_empty());
+    let last = ledger.leave(&lock, &second).unwrap();
+    assert_eq!(last[0].journal, [Step::Reserve, Step::Compose, Step::Restrict, Step::Return]);
+    assert_eq!(last[0].holders[0].journal, None);
+}
+
+#[test]
+fn one_that_joined_and_ends_leaves_nothing_but_nodes_that_were_not_known() {
+    let (_folder, ledger, second) = shared();
+    let mut lease = ledger.read().unwrap().remove(0);
+    let node = |identity| super::DeviceNode {
+        name: "uverbs1".into(),
+        device: "rxe1".into(),
+        major: 231,
+        minor: 193,
+        mode: 0o666,
+        identity,
+    };
+    let give = |nodes| Step::Give { container: "second".into(), process: ProcessId::current(), nodes };
+    lease.journal.push(give(vec![node(1)]));
+    let own = lease.holders[1].journal.as_mut().unwrap();
+    own.extend([give(vec![node(1)]), give(vec![node(2)])]);
+    ledger.write(&lease).unwrap();
+    let lock = ledger.lock().unwrap();
+    assert!(ledger.leave(&lock, &second).unwrap().is_empty());
+    let lease = ledger.read().unwrap().remove(0);
+    assert_eq!(lease.holders.len(), 1);
+    let known: Vec<u64> = lease.steps().flat_map(Step::nodes_given).map(|node| node.identity).collect();
+    assert_eq!(known, [1, 2]);
+}

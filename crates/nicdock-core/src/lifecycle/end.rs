@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::undo::{undo, undo_late};
+use super::undo::{undo, undo_joined, undo_late};
 use super::{LaunchError, staged};
 use crate::kind::Kind;
 use crate::lease::{Journal, Lease, Ledger, Lock, STATE, State, Step, Token, torn};
@@ -163,6 +163,11 @@ pub fn free_nodes(ledger: &Ledger) -> Result<(), LaunchError> {
 /// The ledger is not locked: ending processes and waiting for the kernel take time, and the lease is claimed. `None` if
 /// there is nothing to do.
 pub fn recover_one(ledger: &Ledger, seen: &Lease) -> Result<Option<String>, LaunchError> {
+    // While the lease still names it: whoever is killed meanwhile leaves it to the next.
+    if seen.is_live() {
+        let mut dead = seen.holders.iter().filter(|holder| !holder.is_alive());
+        dead.try_for_each(|joined| undo_joined(seen, joined, ledger))?;
+    }
     let claimed = {
         let lock = ledger.lock()?;
         ledger.claim(&lock, seen)?
@@ -177,7 +182,7 @@ pub fn recover_one(ledger: &Ledger, seen: &Lease) -> Result<Option<String>, Laun
     }
     if was_live {
         return Ok(Some(format!(
-            "took {nic} from container {containers}, whose nicdock has ended; others still have it"
+            "took {nic} from container {containers}, which has ended; others still have it"
         )));
     }
     let token = lease.holders.first().map(Token::of).unwrap_or_default();

@@ -28,7 +28,7 @@ impl Siblings {
         let leases = ledger.each()?.into_iter().filter_map(Result::ok);
         let mut this = Self { grants: Vec::new(), view: None };
         for lease in leases.filter(|lease| lease.generation != but && !lease.has_begun(&Step::Return)) {
-            let shown = lease.journal.iter().rev().find_map(|step| match step {
+            let shown = lease.steps().rev().find_map(|step| match step {
                 Step::Show { process: to, view, .. } if *to == process => Some(*view),
                 _ => None,
             });

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::siblings::{Siblings, turn};
-use crate::lease::{Lease, Ledger, Step};
+use crate::lease::{Holder, Lease, Ledger, Step};
 use crate::phases::show::{Showing, show};
 use crate::phases::{PhaseError, allow, freeze, rdma_limits, refuse};
 use crate::request::Profile;
@@ -11,7 +11,20 @@ use crate::say::notice;
 
 /// What comes before the NIC's return. Errors: it could still be opened.
 pub fn undo(lease: &Lease, ledger: &Ledger) -> Result<(), PhaseError> {
-    for step in lease.journal.iter().rev() {
+    undo_steps(lease, lease.steps().rev(), ledger)
+}
+
+/// What was done for one container that joined others, which go on to have the NIC.
+pub fn undo_joined(lease: &Lease, joined: &Holder, ledger: &Ledger) -> Result<(), PhaseError> {
+    undo_steps(lease, joined.journal.iter().flatten().rev(), ledger)
+}
+
+fn undo_steps<'a>(
+    lease: &Lease,
+    steps: impl Iterator<Item = &'a Step>,
+    ledger: &Ledger,
+) -> Result<(), PhaseError> {
+    for step in steps {
         match step {
             Step::Show { freezer, .. } => {
                 if let Err(error) = hide(lease, ledger, step) {

@@ -40,8 +40,8 @@ pub fn now(lease: &Lease) -> Vec<Draining> {
     // may be another one by now.
     let there = present().unwrap_or_default();
     let mut nodes: Vec<DeviceNode> = given_nodes(std::slice::from_ref(grant)).unwrap_or_default();
-    let journal = if Closing::RenamedDevices.is_left_open() { &[][..] } else { &lease.journal };
-    for given in journal.iter().flat_map(Step::nodes_given) {
+    let known = lease.steps().filter(|_| !Closing::RenamedDevices.is_left_open());
+    for given in known.flat_map(Step::nodes_given) {
         if there.contains(&given.identity) && nodes.iter().all(|node| node.identity != given.identity) {
             nodes.push(given.clone());
         }

@@ -151,10 +151,7 @@ fn remake(
         let name = &rdma.device.name;
         journal.try_begin(&Step::RemakeRdma { device: name.clone() });
         let wanted = Wanted { kind: &soft.kind, name, netdev: &netdev };
-        let given = lease.journal.iter().flat_map(|step| match step {
-            Step::Give { nodes, .. } => &nodes[..],
-            _ => &[],
-        });
+        let given = lease.steps().flat_map(Step::nodes_given);
         let nodes: Vec<DeviceNode> = given.filter(|node| node.device == *name).cloned().collect();
         soft_rdma::make(&wanted, journal.ledger, patience, || draining::holders(&nodes))?;
     }

@@ -69,7 +69,7 @@ pub fn check(journal: Journal<'_>) -> Result<(), PhaseError> {
     let is_given =
         |lease: &&Lease| journal.grants.iter().any(|grant| grant.nic.key() == lease.grant.nic.key());
     for lease in journal.ledger.readable()?.iter().filter(is_given) {
-        if lease.journal.iter().any(is_revoked) {
+        if lease.steps().any(is_revoked) {
             let what = format!("giving {}", lease.grant.nic.name);
             let error = std::io::Error::new(std::io::ErrorKind::NotFound, "its RDMA device went meanwhile");
             return Err(PhaseError::new(what, error).with_advice("see nicdock ls, and start it again"));
@@ -221,7 +221,10 @@ fn take(lease: &mut Lease, gone: &Gone) -> Result<Option<Taken>, PhaseError> {
     rule::take(lease, gone)?;
     let nodes = gone.nodes.iter().map(|node| node.identity).collect();
     let is_on_its_way = lease.has_begun(&Step::Return);
-    lease.journal.push(Step::Revoke { container: gone.container.clone(), nodes });
+    lease.note_for(
+        |holder| holder.container == gone.container,
+        Step::Revoke { container: gone.container.clone(), nodes },
+    );
     let nodes = gone.nodes.iter().map(|node| node.name.clone()).collect();
     let taken = Taken { container: gone.container.clone(), nic: lease.grant.nic.name.clone(), nodes };
     Ok((!is_on_its_way).then_some(taken))

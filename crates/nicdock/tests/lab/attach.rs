@@ -1,16 +1,16 @@
 //! A NIC is given to a container that runs, of nicdock and of others, and taken back from it while it runs on.
 
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 
 use crate::engine::rxe1;
 use crate::host::{settled, stays};
-use crate::killed::{at, kills, points, told, traced};
+use crate::killed::{at, points, told, traced};
 use crate::nicdock::{command, eventually, expect, fail, succeed};
 use crate::probing::binary;
+use crate::shell::{Shell, accepting, forget_bundle, of_runtime, unshared};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
@@ -22,94 +22,15 @@ pub const TESTS: &[Test] = &[
     ("two_attached_nics_are_detached_in_either_order", two, every),
     ("an_attached_nic_comes_back_when_a_foreign_container_dies", dies, every),
     ("detaching_an_open_nic_is_refused_waited_for_or_forced", open, every),
-    ("what_cannot_be_attached_is_refused_and_nothing_changes", refused, Lab::is_first_of_its_kernel),
+    ("what_cannot_be_attached_is_refused_and_nothing_changes", refused, Lab::is_oldest_or_newest),
     ("a_container_that_stands_still_is_refused_and_nobody_waits_for_it", paused, Lab::is_first),
-    ("killed_at_any_step_of_attach_and_detach_the_next_command_undoes_it", killed, kills),
-    ("failing_at_any_step_of_attach_it_undoes_what_it_did", failing, kills),
+    ("killed_at_any_step_of_attach_and_detach_the_next_command_undoes_it", killed, Lab::is_newest),
+    ("failing_at_any_step_of_attach_it_undoes_what_it_did", failing, Lab::is_first),
 ];
 
 /// cgroups decide, and the kernel.
 fn every(lab: &Lab) -> bool {
     !lab.exclusive
-}
-
-/// A shell in a container, which is told what to do line by line.
-pub struct Shell {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    /// Directories of cgroups to remove.
-    groups: Vec<String>,
-}
-
-impl Shell {
-    pub fn start(mut command: Command, groups: Vec<String>) -> Result<Self, Failed> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let input = child.stdin.take();
-        let mut this = Self { child, input, output, groups };
-        this.ask("true")?;
-        Ok(this)
-    }
-
-    /// The process that was started: nicdock, or the engine.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What the script says, and its exit status.
-    pub fn ask_for(&mut self, script: &str) -> Result<(i32, String), Failed> {
-        let input = self.input.as_mut().ok_or("it has ended")?;
-        writeln!(input, "{{ {script} ; }} 2>&1; echo \"END $?\"")?;
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            if self.output.read_line(&mut line)? == 0 {
-                return Err(format!("the shell ended after: {said}").into());
-            }
-            if let Some((before, status)) = line.split_once("END ") {
-                said.push_str(before);
-                return Ok((status.trim().parse()?, said));
-            }
-            said.push_str(&line);
-        }
-    }
-
-    /// The script must succeed.
-    pub fn ask(&mut self, script: &str) -> Result<String, Failed> {
-        match self.ask_for(script)? {
-            (0, said) => Ok(said),
-            (status, said) => Err(format!("in the container, {script}: {status}\n{said}").into()),
-        }
-    }
-
-    /// A process of the container, as the host numbers it: the shell.
-    pub fn pid(&mut self) -> Result<String, Failed> {
-        let namespace = self.ask("readlink /proc/self/ns/net")?.trim().to_owned();
-        let is_in = |pid: &String| {
-            std::fs::read_link(format!("/proc/{pid}/ns/net"))
-                .is_ok_and(|link| link.to_string_lossy() == namespace)
-                && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "sh")
-        };
-        let listed = std::fs::read_dir("/proc")?.flatten();
-        let mut pids = listed.filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(pids.find(is_in).ok_or("no process in its network namespace")?)
-    }
-}
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.child.wait();
-        for group in &self.groups {
-            for _ in 0..100 {
-                if std::fs::remove_dir(group).is_ok() || !std::path::Path::new(group).exists() {
-                    break;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-        }
-    }
 }
 
 /// What moves into a frozen group stands still itself; the ledger must not be locked then.
@@ -146,49 +67,6 @@ fn launched(name: &str) -> Result<Shell, Failed> {
     Shell::start(command, Vec::new())
 }
 
-/// Namespaces and a cgroup, and nothing else.
-pub fn unshared(lab: &Lab) -> Result<Shell, Failed> {
-    let group = if lab.cgroup == "v1" { "/sys/fs/cgroup/devices/plain" } else { "/sys/fs/cgroup/plain" };
-    std::fs::create_dir_all(group)?;
-    if lab.cgroup == "v1" {
-        // As engines do.
-        std::fs::write(format!("{group}/devices.deny"), "a")?;
-        for rule in ["c *:* m", "c 1:* rw", "c 5:* rw", "c 136:* rw"] {
-            std::fs::write(format!("{group}/devices.allow"), rule)?;
-        }
-    }
-    let script =
-        format!("echo $$ >{group}/cgroup.procs; exec unshare --net --mount --pid --fork --mount-proc sh");
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]);
-    Shell::start(command, vec![group.to_owned()])
-}
-
-/// One of an OCI runtime's, over the host's root.
-pub fn of_runtime(runtime: &str) -> Result<Shell, Failed> {
-    let bundle = "/tmp/attach-bundle";
-    let script = format!(
-        "mkdir -p {bundle}/rootfs && cd {bundle} && {{ mountpoint -q rootfs || mount --bind / rootfs; }} && rm -f config.json && \
-         runc spec && jq '.process.terminal=false|.process.args=[\"sh\"]|.root.readonly=true|.linux.cgroupsPath=\"/oci-attach\"' \
-         config.json >new && mv new config.json"
-    );
-    let made = Command::new("sh").args(["-c", &script]).output()?;
-    expect(made.status.success(), String::from_utf8_lossy(&made.stderr))?;
-    let mut command = Command::new(runtime);
-    command.args(["run", "--bundle", bundle, &format!("attach-{runtime}")]);
-    Shell::start(command, Vec::new())
-}
-
-/// The bundle's root is unmounted again.
-pub fn forget_bundle() {
-    let _ = Command::new("umount").arg("/tmp/attach-bundle/rootfs").status();
-}
-
-/// Of a foreign container on version 1 nothing can refuse RDMA netlink.
-pub fn accepting(lab: &Lab) -> &'static [&'static str] {
-    if lab.cgroup == "v1" { &["--accept-netlink"] } else { &[] }
-}
-
 fn attach(who: &[&str], what: &[&str], more: &[&str]) -> Result<String, Failed> {
     succeed(&[&["attach"], who, what, more].concat())
 }
@@ -198,7 +76,7 @@ const NODES: &str = "ls /dev/infiniband /sys/class/infiniband";
 const OPENS: &str = "exec 9<>/dev/infiniband/uverbs1 && exec 9>&-";
 
 /// The NIC works inside, and nothing else of the fabric is there.
-fn works(shell: &mut Shell) -> Result<(), Failed> {
+pub fn works(shell: &mut Shell) -> Result<(), Failed> {
     let listed = shell.ask(NODES)?;
     expect(listed == "/dev/infiniband:\nuverbs1\n\n/sys/class/infiniband:\nrxe1\n", &listed)?;
     shell.ask(OPENS)?;
@@ -248,8 +126,7 @@ fn own_ends(lab: &Lab) -> Result<(), Failed> {
     expect(leases.contains("No NIC is leased"), leases)?;
     let mut shell = launched("killed")?;
     attach(&["--container", "killed"], &rxe1(lab), &[])?;
-    shell.child.kill()?;
-    shell.child.wait()?;
+    shell.kill()?;
     let text = succeed(&["reconcile"])?;
     expect(text.contains("rxe1") && text.contains("eth3"), text)
 }
@@ -435,14 +312,16 @@ fn containers(lab: &Lab) -> Result<Vec<(Shell, Vec<String>)>, Failed> {
 }
 
 fn killed(lab: &Lab) -> Result<(), Failed> {
+    // The steps are the same in both: in one each is only noted, in the other it is done.
     let result = containers(lab).and_then(|containers| {
-        containers.into_iter().try_for_each(|(mut shell, who)| killed_in(lab, &mut shell, &who))
+        let mut each = containers.into_iter().zip(["begun", "before"]);
+        each.try_for_each(|((mut shell, who), moment)| killed_in(lab, &mut shell, &who, moment))
     });
     forget_bundle();
     result
 }
 
-fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String]) -> Result<(), Failed> {
+fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String], moment: &str) -> Result<(), Failed> {
     let who: Vec<&str> = who.iter().map(String::as_str).collect();
     let attach = [&["attach"], &who[..], &rxe1(lab)].concat();
     let before = settled();
@@ -458,11 +337,13 @@ fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String]) -> Result<(), Failed>
     }
     let back = points(|| traced(&["detach", "rxe1"]))?;
     expect(back.contains(&"seize.begun".to_owned()), format!("{back:?}"))?;
-    for (args, point) in way
+    let every = way
         .iter()
         .map(|point| (&attach[..], point))
-        .chain(back.iter().map(|point| (&["detach", "rxe1"][..], point)))
-    {
+        .chain(back.iter().map(|point| (&["detach", "rxe1"][..], point)));
+    let mut killed = Vec::new();
+    for (args, point) in every.filter(|(_, point)| point.ends_with(moment)) {
+        killed.push(point.as_str());
         if args[0] == "detach" {
             succeed(&attach)?;
         }
@@ -479,7 +360,7 @@ fn killed_in(lab: &Lab, shell: &mut Shell, who: &[String]) -> Result<(), Failed>
         expect(has == had, format!("killed at {point}, before:\n{had}\nafter:\n{has}"))?;
         stays(&before).map_err(|error| told(point, &error))?;
     }
-    println!("killed at {} points: {} {}", way.len() + back.len(), way.join(" "), back.join(" "));
+    println!("killed at {} points: {}", killed.len(), killed.join(" "));
     Ok(())
 }
 

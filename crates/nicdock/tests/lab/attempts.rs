@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use libtest_mimic::Failed;
 
-use crate::attach::Shell;
 use crate::nicdock::expect;
+use crate::shell::Shell;
 
 /// Not the one of PATH, which may be a script of some version manager's, and slow.
 const PYTHON: &str = "/usr/bin/python3";

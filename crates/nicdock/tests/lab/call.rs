@@ -6,18 +6,18 @@ use std::process::Stdio;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::attach::{accepting, unshared};
 use crate::engine::rxe1;
 use crate::host::{settled, stays};
 use crate::nicdock::{Running, command, expect, nicdock, succeed};
+use crate::shell::{accepting, unshared};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("an_engine_of_a_few_lines_gives_a_nic_by_call_and_takes_it_home", engine, Lab::is_first_of_its_kernel),
+    ("an_engine_of_a_few_lines_gives_a_nic_by_call_and_takes_it_home", engine, Lab::is_oldest_or_newest),
     (
         "what_is_reserved_by_call_goes_to_its_owners_containers_alone_until_it_is_released",
         reserved,
-        Lab::is_first_of_its_kernel,
+        Lab::is_newest,
     ),
     ("what_call_is_asked_wrongly_is_refused_and_nothing_changes", wrong, Lab::is_first),
 ];

@@ -8,6 +8,7 @@ use libtest_mimic::Failed;
 use crate::engine::{self, Accepted, every, free, moving};
 use crate::host::{settled, shell, stays};
 use crate::nicdock::{eventually, expect, succeed};
+use crate::pods::is_held_by;
 use crate::probing::binary;
 use crate::{Lab, Test, page};
 
@@ -18,6 +19,7 @@ pub const TESTS: &[Test] = &[
         pod,
         moving,
     ),
+    ("further_containers_of_a_pod_share_its_nic_until_the_last_has_ended", shared, moving),
     ("the_page_about_containerd_is_true", told, moving),
 ];
 
@@ -104,8 +106,12 @@ fn pid_of(name: &str) -> Result<String, Failed> {
 }
 
 fn end(name: &str) -> Result<(), Failed> {
+    remove(name)?;
+    eventually("its NIC is free", || free().is_ok())
+}
+
+fn remove(name: &str) -> Result<(), Failed> {
     ok(&["task", "rm", "-f", name])?;
-    eventually("its NIC is free", || free().is_ok())?;
     ok(&["container", "rm", name]).map(drop)
 }
 
@@ -169,6 +175,45 @@ fn pod(lab: &Lab) -> Result<(), Failed> {
             expect(left.contains("eth1") && !left.contains("nic0"), left)?;
         }
         shell("ip netns delete pod; umount /run/netns; rmdir /run/netns")?;
+    }
+    stays(&before)
+}
+
+fn shared(lab: &Lab) -> Result<(), Failed> {
+    let before = settled();
+    {
+        let containerd = Containerd::new(lab)?;
+        shell("ip netns add pod && ip netns add other")?;
+        let in_pod = ["--device", RXE1, "--with-ns", "network:/run/netns/pod"];
+        containerd.start("app", &in_pod)?;
+        containerd.start("side", &in_pod)?;
+        is_held_by(&["app", "side"])?;
+        let has = |name: &str| engine::has_rxe1(&pid_of(name)?, |script| inside(name, script));
+        has("app")?;
+        has("side")?;
+        engine::nothing_open_but_paths(lab, "side", &pid_of("side")?, &[])?;
+        // As it was given to the first, and to nobody elsewhere.
+        let said = containerd.refused(&[&in_pod[..], &["--env", "NICDOCK_IFNAME=fab0"]].concat())?;
+        expect(said.contains("with container app") && said.contains("the same ifname"), said)?;
+        let elsewhere = ["--device", RXE1, "--with-ns", "network:/run/netns/other"];
+        let said = containerd.refused(&elsewhere)?;
+        expect(said.contains("held by container app and side"), said)?;
+        is_held_by(&["app", "side"])?;
+        // Whichever ends: the others keep it, and it comes back as a further one.
+        remove("app")?;
+        is_held_by(&["side"])?;
+        has("side")?;
+        containerd.start("app", &in_pod)?;
+        has("app")?;
+        shell(&format!("kill -9 {}", pid_of("side")?))?;
+        eventually("the end of side is seen", || succeed(&["reconcile"]).is_ok())?;
+        is_held_by(&["app"])?;
+        has("app")?;
+        remove("side")?;
+        is_held_by(&["app"])?;
+        end("app")?;
+        expect(!Path::new("/run/nicdock/bpf").exists(), "programs of containers that have ended are kept")?;
+        shell("ip netns delete pod; ip netns delete other; umount /run/netns; rmdir /run/netns")?;
     }
     stays(&before)
 }

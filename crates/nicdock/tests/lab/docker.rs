@@ -7,7 +7,6 @@ use libtest_mimic::Failed;
 
 use crate::engine::{self, Accepted, every, free, moving};
 use crate::host::{settled, shell, stays};
-use crate::killed::kills;
 use crate::nicdock::{eventually, expect, succeed};
 use crate::probing::binary;
 use crate::{Lab, Test, page};
@@ -16,7 +15,7 @@ pub const TESTS: &[Test] = &[
     (
         "a_container_of_docker_has_its_nic_when_its_program_starts_and_one_that_asks_for_none_is_unchanged",
         lifecycle,
-        kills,
+        Lab::is_first,
     ),
     (
         "containers_of_docker_have_a_nic_each_and_what_is_not_as_closed_as_promised_does_not_start",
@@ -24,8 +23,12 @@ pub const TESTS: &[Test] = &[
         moving,
     ),
     ("the_audit_finds_nothing_open_in_a_container_of_docker", audited, every),
-    ("the_nic_of_a_container_of_docker_comes_back_whatever_is_killed", killed, kills),
-    ("docker_is_told_nicdocks_runtime_by_a_command_and_its_file_is_as_before_after", installed, kills),
+    ("the_nic_of_a_container_of_docker_comes_back_whatever_is_killed", killed, Lab::is_newest),
+    (
+        "docker_is_told_nicdocks_runtime_by_a_command_and_its_file_is_as_before_after",
+        installed,
+        Lab::is_first,
+    ),
     ("the_page_about_docker_is_true", told, moving),
 ];
 

@@ -8,18 +8,18 @@ use nicdock_audit::report::Report;
 
 use crate::Lab;
 use crate::host::stays;
-use crate::killed::{kills, points, told};
+use crate::killed::{points, told};
 use crate::nicdock::{eventually, expect, nicdock, succeed};
 use crate::probing::binary;
 
 /// Where cgroups decide, and the kernel.
 pub fn every(lab: &Lab) -> bool {
-    !lab.exclusive && (kills(lab) || lab.cgroup == "v1" && lab.kernel == "6.1")
+    lab.is_newest() || !lab.exclusive && lab.cgroup == "v1" && lab.kernel == "6.1"
 }
 
 /// Where the netdev can move, once.
 pub fn moving(lab: &Lab) -> bool {
-    lab.moves_soft_roce() && kills(lab)
+    lab.is_newest()
 }
 
 /// `rxe1` as far as this kernel can give it.

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use crate::attach::{accepting, forget_bundle, of_runtime};
 use crate::engine::rxe1;
 use crate::lifecycle::kill;
 use crate::nicdock::{command, eventually, expect, fail, sleeping, succeed};
+use crate::shell::{accepting, forget_bundle, of_runtime};
 use crate::sockets::FROM_INSIDE;
 use crate::{Lab, Test};
 

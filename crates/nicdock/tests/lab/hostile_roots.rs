@@ -16,14 +16,14 @@ use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("nothing_in_place_of_a_roots_folders_leads_to_the_host", replaced, Lab::is_first),
-    ("folders_exchanged_while_nicdock_composes_lead_it_nowhere", exchanged, Lab::is_first_of_its_kernel),
-    ("dev_exchanged_while_nicdock_composes_leads_it_nowhere", exchanged_dev, Lab::is_first_of_its_kernel),
-    ("folders_that_come_and_go_while_nicdock_composes_lead_it_nowhere", renamed, Lab::is_first_of_its_kernel),
+    ("folders_exchanged_while_nicdock_composes_lead_it_nowhere", exchanged, Lab::is_first),
+    ("dev_exchanged_while_nicdock_composes_leads_it_nowhere", exchanged_dev, Lab::is_newest),
+    ("folders_that_come_and_go_while_nicdock_composes_lead_it_nowhere", renamed, Lab::is_oldest_or_newest),
     ("a_bundle_whose_links_lead_outside_writes_nothing_there", bundle_links, Lab::is_first),
     ("a_bundle_that_is_no_file_is_refused_at_once", bundle_pipe, Lab::is_first),
-    ("a_program_that_forks_and_renames_as_it_ends_gives_its_nic_back", busy, Lab::is_first_of_its_kernel),
-    ("a_program_that_mounts_as_it_ends_gives_its_nic_back", mounting, Lab::is_first_of_its_kernel),
-    ("full_memory_file_systems_are_the_containers_alone", full, Lab::is_first_of_its_kernel),
+    ("a_program_that_forks_and_renames_as_it_ends_gives_its_nic_back", busy, Lab::is_oldest_or_newest),
+    ("a_program_that_mounts_as_it_ends_gives_its_nic_back", mounting, Lab::is_oldest_or_newest),
+    ("full_memory_file_systems_are_the_containers_alone", full, Lab::is_oldest_or_newest),
 ];
 
 /// A folder of the host that hostile links lead to. It looks like /sys, /proc and /dev, so that whatever is done there

@@ -9,17 +9,17 @@ use libtest_mimic::Failed;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::attach::{accepting, forget_bundle, of_runtime};
 use crate::descriptors::{FOLDER, lease};
 use crate::holders::{Holder, passes};
 use crate::lifecycle::kill;
 use crate::nicdock::{Running, children, command, eventually, expect, fail, sleeping, succeed};
+use crate::shell::{accepting, forget_bundle, of_runtime};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("a_nic_that_a_socket_outside_keeps_comes_back", socket, Lab::is_first_of_its_kernel),
+    ("a_nic_that_a_socket_outside_keeps_comes_back", socket, Lab::is_oldest_or_newest),
     ("a_nic_that_a_socket_keeps_when_a_container_of_crun_ends_comes_back_at_once", crun, Lab::is_first),
-    ("a_pipe_in_the_place_of_a_namespace_makes_nobody_wait", pipe, Lab::is_first_of_its_kernel),
+    ("a_pipe_in_the_place_of_a_namespace_makes_nobody_wait", pipe, Lab::is_oldest_or_newest),
 ];
 
 /// Kernels before 6.9 have no handle on a thread that is not its process's first (`PIDFD_THREAD`).

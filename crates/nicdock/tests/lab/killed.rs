@@ -11,15 +11,14 @@ use crate::nicdock::{command, expect, succeed};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("killed_at_any_step_nicdock_leaves_nothing_that_the_next_command_does_not_undo", once, kills),
-    ("killed_again_at_any_step_of_the_recovery_it_is_the_same", twice, kills),
-    ("failing_at_any_step_nicdock_undoes_what_it_did", failing, kills),
+    (
+        "killed_at_any_step_nicdock_leaves_nothing_that_the_next_command_does_not_undo",
+        once,
+        Lab::is_oldest_or_newest,
+    ),
+    ("killed_again_at_any_step_of_the_recovery_it_is_the_same", twice, Lab::is_newest),
+    ("failing_at_any_step_nicdock_undoes_what_it_did", failing, Lab::is_first),
 ];
-
-/// The oldest kernel and the newest.
-pub fn kills(lab: &Lab) -> bool {
-    lab.is_first_of_its_kernel() && lab.kernel != "6.12"
-}
 
 /// Where points that are reached are written down.
 pub const TRACE: &str = "/tmp/points";

@@ -12,7 +12,6 @@ use crate::engine::{
     self, LOOK, every, free, has_no_weakness, moving, much_open, nothing_open, restore_eth3, rxe1,
 };
 use crate::host::{settled, stays};
-use crate::killed::kills;
 use crate::lifecycle::kill;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
 use crate::{Lab, Test, page};
@@ -20,16 +19,20 @@ use daemon::{Container, Daemon};
 
 pub const TESTS: &[Test] = &[
     ("a_container_of_libvirt_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, every),
-    ("two_containers_of_libvirt_have_a_nic_each_and_a_third_is_refused_with_the_holders_name", leased, kills),
-    ("the_nic_of_a_container_of_libvirt_comes_back_whatever_is_killed", killed, kills),
+    (
+        "two_containers_of_libvirt_have_a_nic_each_and_a_third_is_refused_with_the_holders_name",
+        leased,
+        Lab::is_newest,
+    ),
+    ("the_nic_of_a_container_of_libvirt_comes_back_whatever_is_killed", killed, Lab::is_first),
     (
         "the_program_of_a_container_of_libvirt_does_not_start_without_the_hook_or_less_closed",
         not_closed,
-        kills,
+        Lab::is_newest,
     ),
-    ("users_and_user_namespaces_of_libvirt_can_open_their_node", ordinary, kills),
+    ("users_and_user_namespaces_of_libvirt_can_open_their_node", ordinary, Lab::is_first),
     ("the_audit_finds_nothing_foreign_in_a_container_of_libvirt_and_much_in_one_by_hand", audited, every),
-    ("a_plain_container_of_libvirt_is_the_same_with_the_hook_and_can_be_given_a_nic", plain, kills),
+    ("a_plain_container_of_libvirt_is_the_same_with_the_hook_and_can_be_given_a_nic", plain, Lab::is_newest),
     ("the_nic_of_a_container_of_libvirt_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
     ("the_page_about_libvirt_is_true", told, moving),
 ];

@@ -10,20 +10,23 @@ use crate::engine::{
     self, LOOK, every, free, has_no_weakness, moving, much_open, nothing_open, restore_eth3, rxe1,
 };
 use crate::host::{settled, stays};
-use crate::killed::kills;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
 use crate::probing::binary;
 use crate::{Lab, Test, page};
 
 pub const TESTS: &[Test] = &[
     ("a_container_of_lxc_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, every),
-    ("a_container_of_lxc_that_reboots_has_its_nic_again", rebooted, kills),
-    ("two_containers_of_lxc_have_a_nic_each_and_a_third_is_refused_with_the_holders_name", leased, kills),
-    ("the_nic_of_a_container_of_lxc_comes_back_whatever_is_killed", killed, kills),
-    ("a_container_of_lxc_that_is_not_as_closed_as_promised_does_not_start", not_closed, kills),
-    ("an_unprivileged_container_of_lxc_can_open_its_node", unprivileged, kills),
+    ("a_container_of_lxc_that_reboots_has_its_nic_again", rebooted, Lab::is_first),
+    (
+        "two_containers_of_lxc_have_a_nic_each_and_a_third_is_refused_with_the_holders_name",
+        leased,
+        Lab::is_newest,
+    ),
+    ("the_nic_of_a_container_of_lxc_comes_back_whatever_is_killed", killed, Lab::is_first),
+    ("a_container_of_lxc_that_is_not_as_closed_as_promised_does_not_start", not_closed, Lab::is_newest),
+    ("an_unprivileged_container_of_lxc_can_open_its_node", unprivileged, Lab::is_first),
     ("the_audit_finds_nothing_foreign_in_a_container_of_lxc_and_much_in_a_plain_one", audited, every),
-    ("a_plain_container_of_lxc_is_the_same_beside_one_with_a_nic", plain, kills),
+    ("a_plain_container_of_lxc_is_the_same_beside_one_with_a_nic", plain, Lab::is_newest),
     ("the_nic_of_a_container_of_lxc_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
     ("the_page_about_lxc_is_true", told, moving),
 ];

@@ -53,6 +53,7 @@ mod page;
 mod pam;
 mod place;
 mod podman;
+mod pods;
 mod probe;
 mod probing;
 mod programs;
@@ -60,6 +61,7 @@ mod refusal;
 mod selection;
 mod settings;
 mod sharing;
+mod shell;
 mod sockets;
 mod terminals;
 mod times;
@@ -105,14 +107,26 @@ impl Lab {
         !self.kernel.starts_with("6.")
     }
 
-    /// Where everything runs that the kernel decides: each kernel once, and each version of cgroups.
+    /// Where everything runs that the kernel decides, above all what an attacker may reach: each kernel once, and each version of cgroups.
     pub fn is_first_of_its_kernel(&self) -> bool {
         !self.exclusive && (self.cgroup == "v1") == (self.kernel == "6.12")
     }
 
-    /// Where that runs, too, which nicdock decides alone, whatever the kernel: command lines, plans, streams, exit status.
+    /// Where that runs which nicdock asks of the kernel by interfaces that are kept: if it is so on the oldest and on the newest, it is in between.
+    /// A soak looks there, too.
+    pub fn is_oldest_or_newest(&self) -> bool {
+        let is_soak = std::env::var_os("NICDOCK_SOAK").is_some();
+        self.is_first_of_its_kernel() && (self.kernel != "6.12" || is_soak)
+    }
+
+    /// Where that runs, too, which nicdock or an engine decides alone, whatever the kernel: command lines, plans, streams, exit status.
     pub fn is_first(&self) -> bool {
         self.is_first_of_its_kernel() && self.kernel == "6.1"
+    }
+
+    /// The same: what is one kernel's is shared out between two labs, and what moves soft-RoCE can be here alone.
+    pub fn is_newest(&self) -> bool {
+        self.is_first_of_its_kernel() && self.moves_soft_roce()
     }
 
     /// With so many NICs there is a test of many who want them, and no other.
@@ -182,6 +196,7 @@ const NICS: &[&[Test]] = &[
     lxc::TESTS,
     lxd::TESTS,
     podman::TESTS,
+    pods::TESTS,
     containerd::TESTS,
     docker::TESTS,
     probing::TESTS,

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 
 use crate::Lab;
-use crate::attach::Shell;
 use crate::attempts::{Attempt, all_is_free};
 use crate::descriptors::{AGAIN, lease};
 use crate::engine::{open, report};
 use crate::holders::{self, Holder, reaches_it};
 use crate::nicdock::{command, eventually, expect, fail, nicdock, succeed};
 use crate::numbers::{has_first_number, rdma};
+use crate::shell::Shell;
 
 /// Where holders listen, by the same name on the host and in every container: all of them are over the host's root.
 const FOLDER: &str = "/var/lib/nicdock-passing";

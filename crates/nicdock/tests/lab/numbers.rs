@@ -4,9 +4,9 @@ use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use crate::attach::{Shell, accepting, forget_bundle, of_runtime};
 use crate::lifecycle::kill;
 use crate::nicdock::{command, eventually, expect, nicdock, succeed};
+use crate::shell::{Shell, accepting, forget_bundle, of_runtime};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

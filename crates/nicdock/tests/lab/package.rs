@@ -154,6 +154,9 @@ fn told(_: &Lab) -> Result<(), Failed> {
     std::fs::create_dir_all(folder)?;
     let name = format!("nicdock_{}-1_amd64.deb", env!("CARGO_PKG_VERSION"));
     std::fs::copy(package("test1")?, folder.join(name))?;
+    // As `dpkg` above.
+    std::fs::write("/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")?;
+    let _ = std::fs::remove_file("/var/lib/man-db/auto-update");
     let undo = ["/usr/bin/nicdock return rxe1 --force", "dpkg --purge nicdock", "rm -f /tmp/server.log"];
     page::is_true_in(folder, include_str!("../../../../docs/quickstart.md"), &undo)
 }

@@ -6,17 +6,22 @@ use libtest_mimic::Failed;
 
 use crate::engine::{self, Accepted, every, free, moving};
 use crate::host::{settled, stays};
-use crate::killed::kills;
 use crate::nicdock::{eventually, expect, succeed};
+use crate::pods::is_held_by;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("a_container_of_podman_has_its_nic_when_its_program_starts_and_gives_it_back", lifecycle, every),
-    ("two_containers_of_podman_have_a_nic_each_and_a_third_is_refused_with_the_holders_name", leased, kills),
-    ("two_nics_in_one_command_of_podmans_are_all_or_none", several, kills),
-    ("a_container_of_podman_that_is_not_as_closed_as_promised_does_not_start", not_closed, kills),
+    (
+        "two_containers_of_podman_have_a_nic_each_and_a_third_is_refused_with_the_holders_name",
+        leased,
+        Lab::is_first,
+    ),
+    ("two_nics_in_one_command_of_podmans_are_all_or_none", several, Lab::is_first),
+    ("containers_of_podman_in_one_network_namespace_share_the_nic_that_they_name", shared, moving),
+    ("a_container_of_podman_that_is_not_as_closed_as_promised_does_not_start", not_closed, Lab::is_newest),
     ("the_audit_finds_nothing_open_in_a_container_of_podman", audited, every),
-    ("the_nic_of_a_container_of_podman_comes_back_whatever_is_killed", killed, kills),
+    ("the_nic_of_a_container_of_podman_comes_back_whatever_is_killed", killed, Lab::is_first),
     ("the_nic_of_a_container_of_podman_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
 ];
 
@@ -68,7 +73,10 @@ impl Podman {
     }
 
     fn words<'a>(&'a self, name: &'a str, nics: &[&'a str], options: &[&'a str]) -> Vec<&'a str> {
-        let mut words = vec!["run", "-d", "--network", "none", "--name", name];
+        let mut words = vec!["run", "-d", "--name", name];
+        if !options.contains(&"--network") {
+            words.extend(["--network", "none"]);
+        }
         if self.keep {
             words.extend(["--annotation", "nicdock.io/netdev=keep"]);
         }
@@ -211,6 +219,25 @@ fn leased(lab: &Lab) -> Result<(), Failed> {
     podman.ok(&["rm", "-f", "-a", "-t", "0"])?;
     settle()?;
     eventually("both are freed", || free().is_ok())
+}
+
+fn shared(lab: &Lab) -> Result<(), Failed> {
+    let podman = Podman::closed(lab, "crun")?;
+    podman.start("app", &[RXE1], &[])?;
+    podman.start("side", &[RXE1], &["--network", "container:app"])?;
+    let (app, side) = (podman.field("app", "Id")?, podman.field("side", "Id")?);
+    is_held_by(&[&app, &side])?;
+    podman.has_rxe1("app")?;
+    podman.has_rxe1("side")?;
+    podman.end("app")?;
+    is_held_by(&[&side])?;
+    podman.has_rxe1("side")?;
+    podman.end("side")?;
+    eventually("it is freed", || free().is_ok())?;
+    // Whose network namespace another uses is the last to go.
+    podman.ok(&["rm", "side"])?;
+    podman.ok(&["rm", "app"])?;
+    settle()
 }
 
 fn several(lab: &Lab) -> Result<(), Failed> {

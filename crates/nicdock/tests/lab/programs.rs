@@ -9,18 +9,18 @@ use crate::nicdock::{command, expect};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("lstopo_shows_the_machine_and_of_its_nics_one", lstopo, Lab::is_first_of_its_kernel),
-    ("ibv_devices_lists_one_device", ibv_devices, Lab::is_first_of_its_kernel),
-    ("ibv_devinfo_says_what_it_says_on_the_host", ibv_devinfo, Lab::is_first_of_its_kernel),
-    ("the_rdma_tool_is_refused_with_a_clear_error", rdma_tool, Lab::is_first_of_its_kernel),
-    ("fi_info_offers_what_it_offers_on_the_host_for_this_nic", fi_info, Lab::is_first_of_its_kernel),
+    ("lstopo_shows_the_machine_and_of_its_nics_one", lstopo, Lab::is_first),
+    ("ibv_devices_lists_one_device", ibv_devices, Lab::is_oldest_or_newest),
+    ("ibv_devinfo_says_what_it_says_on_the_host", ibv_devinfo, Lab::is_oldest_or_newest),
+    ("the_rdma_tool_is_refused_with_a_clear_error", rdma_tool, Lab::is_oldest_or_newest),
+    ("fi_info_offers_what_it_offers_on_the_host_for_this_nic", fi_info, Lab::is_oldest_or_newest),
     (
         "ucx_info_finds_the_transports_that_it_finds_on_the_host_for_this_nic",
         ucx_info,
-        Lab::is_first_of_its_kernel,
+        Lab::is_oldest_or_newest,
     ),
     ("ompi_info_says_what_it_says_on_the_host", ompi_info, Lab::is_first),
-    ("mpirun_runs_a_program_of_two_ranks", mpirun, Lab::is_first_of_its_kernel),
+    ("mpirun_runs_a_program_of_two_ranks", mpirun, Lab::is_newest),
     ("perftest_measures_between_a_container_and_the_host", perftest, |lab| {
         lab.is_first_of_its_kernel() && lab.moves_soft_roce()
     }),

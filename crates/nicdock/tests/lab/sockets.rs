@@ -8,10 +8,10 @@ use libtest_mimic::Failed;
 use nicdock_audit::Verdict;
 use nicdock_audit::report::Report;
 
-use crate::attach::{accepting, forget_bundle, of_runtime};
 use crate::closings::audited;
 use crate::engine::rxe1;
 use crate::nicdock::{expect, shell, succeed};
+use crate::shell::{accepting, forget_bundle, of_runtime};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

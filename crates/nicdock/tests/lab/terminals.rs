@@ -17,7 +17,7 @@ use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
     ("a_program_reads_and_writes_a_terminal_that_it_does_not_have", relayed, Lab::is_first),
-    ("a_program_that_steals_its_own_output_keeps_nicdock_from_nothing", stolen, Lab::is_first_of_its_kernel),
+    ("a_program_that_steals_its_own_output_keeps_nicdock_from_nothing", stolen, Lab::is_oldest_or_newest),
     ("a_program_has_no_supplementary_groups_of_the_callers", groups, Lab::is_first),
     (
         "what_is_typed_after_a_container_has_ended_is_read_by_nobody_outside_either",

@@ -71,7 +71,7 @@ fn running(leases: &[Lease]) -> Vec<(String, BTreeSet<String>)> {
     let launched = holders.filter(|(lease, holder)| {
         holder.is_launched()
             && holder.is_alive()
-            && lease.journal.iter().any(|step| is_given(step, &holder.container))
+            && lease.steps().any(|step| is_given(step, &holder.container))
     });
     let names: BTreeSet<String> = launched.map(|(_, holder)| holder.container.clone()).collect();
     if names.is_empty() {

@@ -19,11 +19,11 @@ pub struct Gone {
 /// By the identities of the nodes that there are now.
 pub fn gone(lease: &Lease, present: &BTreeSet<u64>) -> Vec<Gone> {
     let mut found = Vec::new();
-    for step in &lease.journal {
+    for step in lease.steps() {
         let Step::Give { container, process, nodes } = step else { continue };
         let Some(holder) = lease.holder(container) else { continue };
         let is_taken = |node: &DeviceNode| {
-            lease.journal.iter().any(|step| {
+            lease.steps().any(|step| {
                 matches!(step, Step::Revoke { container: of, nodes } if of == container && nodes.contains(&node.identity))
             })
         };

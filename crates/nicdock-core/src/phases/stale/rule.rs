@@ -14,7 +14,7 @@ use nicdock_sys::bpf::{self, DEVICE_CHAR, Hook, Instruction, op};
 /// After this the container can open none of the nodes, whatever device has the number. Those that were allowed to a container that ran
 /// already are taken out of the lease's step, too: undoing it must not deny what has been allowed anew since.
 pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
-    for step in &mut lease.journal {
+    for step in lease.steps_mut() {
         if let Step::Allow { group, rules, pins } = step {
             let is_gone = |rule: &String| gone.nodes.iter().any(|node| node.rule() == *rule);
             let (taken, kept): (Vec<String>, Vec<String>) = rules.iter().cloned().partition(is_gone);

@@ -6,9 +6,9 @@ use std::process::{Output, Stdio};
 use libtest_mimic::Failed;
 
 use super::{Attempt, all_is_free, try_each};
-use crate::attach::{Shell, accepting, unshared};
 use crate::lifecycle::kill;
 use crate::nicdock::{command, eventually, expect, nicdock, sleeping, succeed};
+use crate::shell::{Shell, accepting, unshared};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

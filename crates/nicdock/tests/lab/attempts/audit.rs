@@ -8,10 +8,10 @@ use libtest_mimic::Failed;
 use nicdock_audit::Verdict;
 
 use super::{Attempt, PYTHON, all_is_free, steers_nothing, try_each};
-use crate::attach::Shell;
 use crate::audit::report;
 use crate::lifecycle::kill;
 use crate::nicdock::{command, eventually, expect, nicdock, sleeping};
+use crate::shell::Shell;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[("a_container_neither_misleads_an_audit_nor_holds_it_up", all, Lab::is_first)];

@@ -6,9 +6,9 @@ use std::process::Command;
 use libtest_mimic::Failed;
 
 use super::{Attempt, PYTHON, all_is_free, python, say_each, try_each};
-use crate::attach::{Shell, accepting, unshared};
 use crate::host::shell as on_host;
 use crate::nicdock::{command, eventually, expect, succeed};
+use crate::shell::{Shell, accepting, unshared};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

@@ -7,9 +7,9 @@ use std::process::Command;
 use libtest_mimic::Failed;
 
 use super::{Attempt, all_is_free, python, say_each, try_each};
-use crate::attach::Shell;
 use crate::nicdock::{command, eventually, expect, fail, succeed};
 use crate::numbers::{is_allowed, limit, rdma};
+use crate::shell::Shell;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

@@ -10,13 +10,13 @@ use libtest_mimic::Failed;
 
 use super::numbers::with_another_name;
 use super::{all_is_free, try_each};
-use crate::attach::Shell;
 use crate::descriptors::{AGAIN, FOLDER};
 use crate::holders::{Holder, passes};
 use crate::lifecycle::kill;
 use crate::nicdock::{Running, command, eventually, expect, fail, nicdock, succeed};
 use crate::numbers::{limit, rdma};
 use crate::probe::receive;
+use crate::shell::Shell;
 use crate::terminals::{User, waits_in};
 use crate::{Lab, Test};
 

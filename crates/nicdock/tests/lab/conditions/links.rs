@@ -7,8 +7,8 @@ use crate::nicdock::{expect, nicdock};
 use crate::{Lab, Test, host};
 
 pub const TESTS: &[Test] = &[
-    ("links_of_every_kind_beside_a_nic_are_as_before_when_it_is_back", beside, Lab::is_first_of_its_kernel),
-    ("a_nic_under_links_of_any_kind_is_refused_and_nothing_moves", on_top, Lab::is_first_of_its_kernel),
+    ("links_of_every_kind_beside_a_nic_are_as_before_when_it_is_back", beside, Lab::is_oldest_or_newest),
+    ("a_nic_under_links_of_any_kind_is_refused_and_nothing_moves", on_top, Lab::is_oldest_or_newest),
 ];
 
 /// Each for itself, as far as the kernel has it; on eth2, or on nothing.

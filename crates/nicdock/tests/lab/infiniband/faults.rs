@@ -5,10 +5,10 @@ use std::os::unix::process::ExitStatusExt;
 use libtest_mimic::Failed;
 
 use super::{any, settle};
-use crate::attach::{Shell, forget_bundle, of_runtime};
 use crate::host::{settled, stays};
 use crate::killed::{at, points, told, traced};
 use crate::nicdock::{Running, eventually, expect, succeed};
+use crate::shell::{Shell, forget_bundle, of_runtime};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 
 use super::{any, run};
-use crate::attach::{Shell, forget_bundle, of_runtime};
 use crate::nicdock::{Running, expect, fail, nicdock, succeed};
+use crate::shell::{Shell, forget_bundle, of_runtime};
 use crate::{Lab, Test, audit, engine, host};
 
 pub const TESTS: &[Test] = &[

@@ -3,17 +3,18 @@
 use libtest_mimic::Failed;
 
 use super::{Entry, FOLDER, each, leaving, pass, with};
-use crate::attach::{Shell, accepting, forget_bundle, of_runtime};
 use crate::attempts::{all_is_free, try_each};
 use crate::descriptors::lease;
 use crate::holders::{Holder, reaches_it};
 use crate::nicdock::{command, eventually, expect, nicdock, succeed};
+use crate::shell::{Shell, accepting, forget_bundle, of_runtime};
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[(
     "attacks_that_fail_in_a_container_fail_in_one_of_crun_with_an_attached_nic",
     attacks,
-    Lab::is_first_of_its_kernel,
+    // Both versions of cgroups.
+    |lab| lab.is_first_of_its_kernel() && !lab.is_first(),
 )];
 
 struct Attached {

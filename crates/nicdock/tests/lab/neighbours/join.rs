@@ -5,15 +5,15 @@ use std::process::Stdio;
 use libtest_mimic::Failed;
 
 use super::{Entry, FOLDER, each, with};
-use crate::attach::Shell;
 use crate::attempts::{Attempt, all_is_free, try_each};
 use crate::engine::weaknesses;
 use crate::lifecycle::kill;
 use crate::nicdock::{Running, command, eventually, expect, sleeping, succeed};
+use crate::shell::Shell;
 use crate::{Lab, Test};
 
 pub const TESTS: &[Test] = &[
-    ("attacks_that_fail_in_a_container_fail_in_one_that_has_joined_it", attacks, Lab::is_first_of_its_kernel),
+    ("attacks_that_fail_in_a_container_fail_in_one_that_has_joined_it", attacks, Lab::is_first),
     ("a_container_that_has_joined_is_closed_and_limited_as_one_with_a_nic", closed, Lab::is_first),
     ("a_bundle_leads_one_that_joins_no_further_than_one_with_a_nic", bundles, |lab| {
         lab.is_first_of_its_kernel() && lab.cgroup == "v1"

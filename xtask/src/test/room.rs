@@ -6,12 +6,13 @@ use std::thread;
 /// A lab's machine has 3 GiB, QEMU itself needs some (its translated code, when it emulates), and so do caches.
 const KIB_EACH: u64 = 4 << 20;
 
-/// One a processor, as far as the memory goes: a lab keeps 0.8 of it busy, and with more of them every wait of a test is longer.
+/// Three for two processors, as far as the memory goes: a lab keeps 0.75 of one busy, for its tests wait now and then.
 pub fn for_labs() -> usize {
     let processors = thread::available_parallelism().map_or(1, usize::from);
+    let wanted = processors * 3 / 2;
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
     let fit = memory.map_or(1, |kib| usize::try_from(kib / KIB_EACH).unwrap_or(usize::MAX));
-    processors.min(fit).max(1)
+    wanted.min(fit).max(1)
 }
 
 /// Memory that programs can still have, in KiB (proc_meminfo(5)).

@@ -49,21 +49,14 @@ pub fn attach(
     let token = ledger.take(&lock, &target.name, &terms.engine, grants, &weaknesses, reserved_for)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants };
-    let done = (|| {
-        let goes_on = || goes_on(&signals);
-        refuse_sockets(target, terms, refuses, journal)?;
-        fill(target, terms, journal, goes_on)?;
-        goes_on()?;
-        limits(target, grants, journal)?;
-        admit(target, terms, journal, goes_on)
-    })();
-    match done {
-        Ok(()) => {
-            warnings.extend(memlock(target, terms.memlock));
-            Ok(Attached { weaknesses, warnings })
-        }
-        Err(error) => give_up(target, journal, error),
-    }
+    refuse_sockets(target, terms, refuses, journal)
+        .and_then(|()| fill(target, terms, journal, || goes_on(&signals)))
+        .and_then(|()| goes_on(&signals))
+        .and_then(|()| Ok(limits(target, grants, journal)?))
+        .and_then(|()| admit(target, terms, journal, || goes_on(&signals)))
+        .map_err(|error| give_up(target, journal, error))?;
+    warnings.extend(memlock(target, terms.memlock));
+    Ok(Attached { weaknesses, warnings })
 }
 
 /// Lets a container use the NICs of these leases, all or none. It is in the network namespace of the containers that have them, where they stay.
@@ -82,16 +75,22 @@ pub fn join(
     let token = ledger.share(&lock, &target.name, &terms.engine, leases, &weaknesses)?;
     drop(lock);
     let journal = Journal { ledger, token: &token, grants: &grants };
-    let done = refuse_sockets(target, terms, refuses, journal)
-        .and_then(|()| admit(target, terms, journal, || goes_on(&signals)));
-    match done {
-        Ok(()) => Ok(Attached { weaknesses, warnings: memlock(target, terms.memlock).into_iter().collect() }),
-        Err(error) => give_up(target, journal, error),
+    refuse_sockets(target, terms, refuses, journal)
+        .and_then(|()| admit(target, terms, journal, || goes_on(&signals)))
+        .map_err(|error| give_up(target, journal, error))?;
+    Ok(Attached { weaknesses, warnings: memlock(target, terms.memlock).into_iter().collect() })
+}
+
+/// Undoes what was done; gives `error`, with what could not be undone.
+fn give_up(target: &Target, journal: Journal<'_>, error: LaunchError) -> LaunchError {
+    match undo(target, journal) {
+        Ok(()) => error,
+        Err(undo) => LaunchError::Twice { run: Box::new(error), undo: Box::new(undo) },
     }
 }
 
-/// Undoes what was done for the container; its NICs go back unless others have them.
-fn give_up(target: &Target, journal: Journal<'_>, error: LaunchError) -> Result<Attached, LaunchError> {
+/// The container's NICs go back unless others have them.
+fn undo(target: &Target, journal: Journal<'_>) -> Result<(), LaunchError> {
     let (ledger, token) = (journal.ledger, journal.token);
     for lease in ledger.readable()? {
         if let Some(joined) = lease.holders.iter().find(|holder| Token::of(holder) == *token) {
@@ -109,10 +108,7 @@ fn give_up(target: &Target, journal: Journal<'_>, error: LaunchError) -> Result<
             first.get_or_insert(error);
         }
     }
-    match first {
-        None => Err(error),
-        Some(undo) => Err(LaunchError::Twice { run: Box::new(error), undo: Box::new(undo) }),
-    }
+    first.map_or(Ok(()), Err)
 }
 
 fn block_signals() -> Result<Signals, LaunchError> {

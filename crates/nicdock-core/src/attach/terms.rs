@@ -84,17 +84,8 @@ impl Terms {
 
     /// For a container that runs, whose capabilities and limits are what they are.
     pub fn of_running(engine: &str, view: Profile, accept_netlink: bool, netlink: Vec<Netlink>) -> Self {
-        let memlock = Memlock::Unlimited;
-        Self {
-            engine: engine.to_owned(),
-            view,
-            accept_netlink,
-            netlink,
-            memlock,
-            starts: false,
-            cover_proc: false,
-            created: None,
-        }
+        let started = Self::of_start(engine, view, accept_netlink, true, netlink, Memlock::Unlimited);
+        Self { starts: false, ..started }
     }
 
     /// Are capabilities and mounts the container's own affair?

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use libtest_mimic::Failed;
 
-use crate::engine::{self, Accepted, every, free, moving};
+use crate::engine::{self, Accepted, every, free};
 use crate::host::{settled, shell, stays};
 use crate::nicdock::{eventually, expect, succeed};
 use crate::pods::is_held_by;
@@ -17,10 +17,10 @@ pub const TESTS: &[Test] = &[
     (
         "a_container_of_containerd_in_a_pods_network_namespace_brings_its_nic_there_and_takes_it_home",
         pod,
-        moving,
+        Lab::is_newest,
     ),
-    ("further_containers_of_a_pod_share_its_nic_until_the_last_has_ended", shared, moving),
-    ("the_page_about_containerd_is_true", told, moving),
+    ("further_containers_of_a_pod_share_its_nic_until_the_last_has_ended", shared, Lab::is_newest),
+    ("the_page_about_containerd_is_true", told, Lab::is_newest),
 ];
 
 const SOCKET: &str = "/run/containerd/containerd.sock";

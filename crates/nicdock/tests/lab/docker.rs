@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use libtest_mimic::Failed;
 
-use crate::engine::{self, Accepted, every, free, moving};
+use crate::engine::{self, Accepted, every, free};
 use crate::host::{settled, shell, stays};
 use crate::nicdock::{eventually, expect, succeed};
 use crate::probing::binary;
@@ -20,7 +20,7 @@ pub const TESTS: &[Test] = &[
     (
         "containers_of_docker_have_a_nic_each_and_what_is_not_as_closed_as_promised_does_not_start",
         refused,
-        moving,
+        Lab::is_newest,
     ),
     ("the_audit_finds_nothing_open_in_a_container_of_docker", audited, every),
     ("the_nic_of_a_container_of_docker_comes_back_whatever_is_killed", killed, Lab::is_newest),
@@ -29,7 +29,7 @@ pub const TESTS: &[Test] = &[
         installed,
         Lab::is_first,
     ),
-    ("the_page_about_docker_is_true", told, moving),
+    ("the_page_about_docker_is_true", told, Lab::is_newest),
 ];
 
 /// Not the one of another version that a machine may have in /usr/local/bin.

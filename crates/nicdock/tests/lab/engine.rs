@@ -17,11 +17,6 @@ pub fn every(lab: &Lab) -> bool {
     lab.is_newest() || !lab.exclusive && lab.cgroup == "v1" && lab.kernel == "6.1"
 }
 
-/// Where the netdev can move, once.
-pub fn moving(lab: &Lab) -> bool {
-    lab.is_newest()
-}
-
 /// `rxe1` as far as this kernel can give it.
 pub fn rxe1(lab: &Lab) -> Vec<&'static str> {
     if lab.moves_soft_roce() { vec!["--nic", "rxe1"] } else { vec!["--nic", "rxe1", "--netdev", "keep"] }

@@ -8,9 +8,7 @@ use std::process::Command;
 use libtest_mimic::Failed;
 use nicdock_audit::report::Report;
 
-use crate::engine::{
-    self, LOOK, every, free, has_no_weakness, moving, much_open, nothing_open, restore_eth3, rxe1,
-};
+use crate::engine::{self, LOOK, every, free, has_no_weakness, much_open, nothing_open, restore_eth3, rxe1};
 use crate::host::{settled, stays};
 use crate::lifecycle::kill;
 use crate::nicdock::{eventually, expect, fail, nicdock, succeed};
@@ -33,8 +31,12 @@ pub const TESTS: &[Test] = &[
     ("users_and_user_namespaces_of_libvirt_can_open_their_node", ordinary, Lab::is_first),
     ("the_audit_finds_nothing_foreign_in_a_container_of_libvirt_and_much_in_one_by_hand", audited, every),
     ("a_plain_container_of_libvirt_is_the_same_with_the_hook_and_can_be_given_a_nic", plain, Lab::is_newest),
-    ("the_nic_of_a_container_of_libvirt_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
-    ("the_page_about_libvirt_is_true", told, moving),
+    (
+        "the_nic_of_a_container_of_libvirt_comes_back_wherever_its_hook_is_killed",
+        killed_at_any_step,
+        Lab::is_newest,
+    ),
+    ("the_page_about_libvirt_is_true", told, Lab::is_newest),
 ];
 
 /// For labs with VICs.

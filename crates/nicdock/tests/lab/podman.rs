@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Failed;
 
-use crate::engine::{self, Accepted, every, free, moving};
+use crate::engine::{self, Accepted, every, free};
 use crate::host::{settled, stays};
 use crate::nicdock::{eventually, expect, succeed};
 use crate::pods::is_held_by;
@@ -18,11 +18,15 @@ pub const TESTS: &[Test] = &[
         Lab::is_first,
     ),
     ("two_nics_in_one_command_of_podmans_are_all_or_none", several, Lab::is_first),
-    ("containers_of_podman_in_one_network_namespace_share_the_nic_that_they_name", shared, moving),
+    ("containers_of_podman_in_one_network_namespace_share_the_nic_that_they_name", shared, Lab::is_newest),
     ("a_container_of_podman_that_is_not_as_closed_as_promised_does_not_start", not_closed, Lab::is_newest),
     ("the_audit_finds_nothing_open_in_a_container_of_podman", audited, every),
     ("the_nic_of_a_container_of_podman_comes_back_whatever_is_killed", killed, Lab::is_first),
-    ("the_nic_of_a_container_of_podman_comes_back_wherever_its_hook_is_killed", killed_at_any_step, moving),
+    (
+        "the_nic_of_a_container_of_podman_comes_back_wherever_its_hook_is_killed",
+        killed_at_any_step,
+        Lab::is_newest,
+    ),
 ];
 
 const ROOT: &str = "/tmp/podman-root";

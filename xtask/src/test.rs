@@ -40,7 +40,7 @@ pub struct Options {
     /// Show the labs' names and run none
     #[arg(long)]
     list: bool,
-    /// How many labs run at a time: as many as there are processors and memory for, unless told
+    /// How many labs run at a time (default: three for two processors, as far as the memory goes)
     #[arg(long, value_name = "LABS")]
     at_once: Option<usize>,
 }

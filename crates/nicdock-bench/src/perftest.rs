@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_has_its_percentiles_and_every_single_time() {
+    fn a_latency_has_its_typical_time_and_every_single_one() {
         let found = of(Test::Latency, 8, LATENCIES).expect("figures");
         assert_eq!(found.figure.to_string(), "1367.58");
         assert_eq!(found.samples, [2627.6, 713.041, 1284.0]);

@@ -24,7 +24,7 @@ mod usnic;
 use crate::check::{Answer, Check};
 use crate::subject::Subject;
 
-/// Every check, in the order in which they are told.
+/// Every check, in the order of the report.
 pub const CHECKS: &[Check] = &[
     memlock::CALLER,
     memlock::SYSTEMD,

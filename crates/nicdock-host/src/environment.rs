@@ -1,7 +1,7 @@
 //! Reads what decides, around the NICs, whether programs can use them: limits, nodes, PCIe links, GIDs, managers, engines.
 //!
 //! An [`Environment`] is what was read, with no opinion about it; what of it is wrong is judged elsewhere. A thing that is not there
-//! ([`Reading::Absent`]) is told from one that is not known ([`Reading::Unknown`]): a record that was made before these things were
+//! ([`Reading::Absent`]) is kept apart from one that is not known ([`Reading::Unknown`]): a record that was made before these things were
 //! looked at, or by a user who may not look, knows nothing of them.
 
 mod gids;

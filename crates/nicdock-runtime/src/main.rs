@@ -1,4 +1,4 @@
-//! `nicdock-runtime`: the OCI runtime that an engine is told. It becomes the real one, runc or crun, at once; before that it has nicdock edit the configuration of a
+//! `nicdock-runtime`: the OCI runtime that is registered with an engine. It becomes the real one, runc or crun, at once; before that it has nicdock edit the configuration of a
 //! container that asks for a NIC, and fails where that does.
 //!
 //! It is a program of its own, static and small, since engines execute their runtime several times for each container, with a NIC or without.
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Errors: why the runtime must not go on; `None` if that is told already.
+/// Errors: why the runtime must not go on; `None` if that was said already.
 fn prepare(work: &Work) -> Result<(), Option<String>> {
     let (verb, option, path, name) = match work {
         Work::Other => return Ok(()),

@@ -23,7 +23,7 @@ pub const SIZE: Check = Check {
     },
 };
 
-/// What engines give unless they are told.
+/// What engines give by default.
 const ENGINES: u64 = 64 << 20;
 /// For a handful of ranks.
 const SOME: u64 = 1 << 30;

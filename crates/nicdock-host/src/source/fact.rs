@@ -1,8 +1,8 @@
 //! Names the facts that a check of the machine needs and no single file tells, each as lines of text.
 //!
-//! Only what is needed is told, so that a capture holds it too: not a whole configuration, but which NIC it names.
+//! It holds only what is needed, so that a capture can have it too: not a whole configuration, but which NIC it names.
 
-/// One such fact. What a line of it looks like is told by [`Fact`]'s variants.
+/// One such fact. [`Fact`]'s variants say what a line of it looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact {
     /// `1`: whoever recorded knew of these facts, so that what is not there was not on the machine either.

@@ -76,7 +76,7 @@ pub fn show(as_json: bool, plan: &setup::Plan, done: bool) -> Result<(), Failure
     Ok(answer(&text)?)
 }
 
-/// What a command says is told only if it fails.
+/// What a command says is shown only if it fails.
 pub fn execute(run: &Run) -> Result<(), SetupError> {
     let failed = |reason: String| SetupError::Command { command: run.0.join(" "), reason };
     let output =

@@ -6,11 +6,13 @@
 //! A scheduler chooses before there is a container: it *reserves* NICs, gives them to one container of its own after another, and ends that by *withdrawing*.
 
 mod error;
+mod harden;
 mod join;
 mod reserve;
 mod snapshot;
 
 pub use error::{NodeError, kind_of_inventory};
+pub use harden::{harden, harden_job};
 pub use snapshot::HostSnapshot;
 
 use std::thread::sleep;
@@ -117,6 +119,16 @@ impl Node {
             Wanted::ReservedBy(owner) => (reserve::offer_again(&snapshot, owner, &target.name)?, Some(owner)),
         };
         let Offer { grants, mut warnings, .. } = offer;
+        if let Some(grant) = grants.iter().find(|grant| grant.of_host_network != target.job.is_some()) {
+            let why = format!(
+                "{} was asked for, or is reserved, for the {} network namespace, and {} is in {}",
+                grant.nic.name,
+                if grant.of_host_network { "host's" } else { "container's own" },
+                target.name,
+                if target.job.is_some() { "the host's" } else { "its own" }
+            );
+            return Err(NodeError::refused(Kind::BadInput, why));
+        }
         let attached = attach::attach(&target, &grants, owner, terms, &self.ledger, lock)?;
         warnings.extend(attached.warnings);
         Ok(Given { target, grants, weaknesses: attached.weaknesses, warnings })

@@ -17,6 +17,7 @@ pub mod limits;
 mod link;
 pub mod movable;
 pub mod names;
+pub mod narrow;
 pub mod network;
 mod pins;
 pub mod queue_pairs;

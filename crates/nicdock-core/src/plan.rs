@@ -294,7 +294,7 @@ pub fn taken(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Grant>, PlanError> {
     check_wish(request)?;
-    let nics = select::select(host, facts, &request.selectors, request.take_in_use)?;
+    let nics = select::select(host, facts, request)?;
     granted(host, facts, request, nics, warnings)
 }
 
@@ -314,7 +314,7 @@ pub fn granted(
     }
     related::check(host, facts, &nics).map_err(Box::new)?;
     for nic in &nics {
-        movable::check(host, &nics, nic, request.netdev == NetdevMode::Keep).map_err(Box::new)?;
+        movable::check(host, &nics, nic, request.netdev).map_err(Box::new)?;
     }
     warnings.extend(nics.iter().filter_map(subfunction_note));
     warnings.extend(nics.iter().filter_map(|nic| switch_note(host, nic)));
@@ -381,7 +381,7 @@ pub fn check_wish(request: &NicRequest) -> Result<(), PlanError> {
     if let Some(netdev) = &request.netdev_name {
         check_netdev_name(netdev)?;
     }
-    let moved = |count: usize| if request.netdev == NetdevMode::Keep { 0 } else { count };
+    let moved = |count: usize| if request.netdev == NetdevMode::Move { count } else { 0 };
     one_netdev(request, moved(request.selectors.iter().map(|selector| selector.count).sum()))
 }
 

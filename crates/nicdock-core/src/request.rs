@@ -111,6 +111,8 @@ pub enum NetdevMode {
     Move,
     /// It stays on the host; the container gets the RDMA device only.
     Keep,
+    /// It stays on the host, as the job does that is given the NIC: in the host's network namespace.
+    Host,
 }
 
 impl std::str::FromStr for NetdevMode {

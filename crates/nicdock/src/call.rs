@@ -11,12 +11,12 @@ use nicdock_core::attach::{Target, TargetError};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Lease, Ledger, ProcessId};
 use nicdock_core::lifecycle::{self, Recovered};
-use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, Wanted, check_as_told};
+use nicdock_core::node::{Given, HostSnapshot, Node, NodeError, Wanted, check_as_told, harden_job};
 use serde_json::Value;
 
 use crate::failure::{Failure, need_root};
 use crate::listing;
-use request::{Call, Give, Moment};
+use request::{Call, Give, Moment, Net};
 
 /// More than any request needs.
 const LARGEST: u64 = 1 << 20;
@@ -73,19 +73,25 @@ fn root() -> Result<(), Failure> {
 
 fn give(node: &Node, give: &Give) -> Result<Given, NodeError> {
     let terms = give.terms();
-    let who = |leases: &[Lease]| {
-        let target = Target::of_process(give.net.pid, Some(&give.owner.name), leases)?;
-        is_that_one(give.net)?;
-        Ok(target)
+    let name = &give.owner.name;
+    let who = |leases: &[Lease]| match give.net {
+        Net::Process(process) => {
+            let target = Target::of_process(process.pid, Some(name), leases)?;
+            is_that_one(process)?;
+            Ok(target)
+        }
+        Net::Host => Target::of_job(&give.access, name, leases),
     };
     let asked = give.wanted();
     let wanted = give.reservation.as_ref().map_or(Wanted::Asked(&asked), Wanted::ReservedBy);
     node.give(who, wanted, &terms, |target| {
         // By its own name it could not be released.
-        if target.name != give.owner.name {
-            let why =
-                format!("process {} is container {}'s, not {}'s", give.net.pid, target.name, give.owner.name);
+        if target.name != *name {
+            let why = format!("process {} is container {}'s, not {name}'s", target.process.pid, target.name);
             return Err(NodeError::refused(Kind::Held, why));
+        }
+        if target.job.is_some() {
+            return harden_job(target, &terms.netlink, terms.memlock);
         }
         match give.moment {
             Moment::Running => Ok(()),

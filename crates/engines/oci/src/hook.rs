@@ -1,6 +1,5 @@
 //! The hooks that OCI runtimes call (runtime-spec, "POSIX-platform Hooks").
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,11 +7,9 @@ use nicdock_core::attach::{Created, Target, Terms};
 use nicdock_core::kind::Kind;
 use nicdock_core::lease::{Ledger, ProcessId};
 use nicdock_core::lifecycle::Recovered;
-use nicdock_core::node::{Given, Node, NodeError, Wanted};
-use nicdock_core::phases::filters;
-use nicdock_core::request::{Memlock, Netlink, Selector};
+use nicdock_core::node::{Given, Node, NodeError, Wanted, harden};
+use nicdock_core::request::Selector;
 use oci_spec::runtime::Hook;
-use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::accepted;
 use crate::annotations::{self, Options};
@@ -99,28 +96,6 @@ fn selectors(hooks: &[Hook]) -> Result<Vec<Selector>, NodeError> {
         return Err(NodeError::refused(Kind::BadInput, why));
     }
     Ok(selectors)
-}
-
-/// Closes what the engine cannot be told to: the runtime's process waits, and will execute the container's program.
-fn harden(target: &Target, netlink: &[Netlink], dropped: &[u32], memlock: Memlock) -> Result<(), NodeError> {
-    let pid = target.process.pid;
-    let failed = |what: &str, error: &io::Error| {
-        let why = format!("container {}: {what} of its first process {pid}: {error}", target.name);
-        NodeError::refused(Kind::NotClosed, why)
-    };
-    filters::drop_capabilities(pid, dropped).map_err(|error| failed("narrowing the capabilities", &error))?;
-    filters::add_profile(pid, netlink).map_err(|error| failed("adding to the seccomp filters", &error))?;
-    let open = filters::lets_through(pid, netlink);
-    if let Some(opening) = open.map_err(|error| failed("reading the seccomp filters", &error))? {
-        let why = format!("container {}: its filters let {opening}", target.name);
-        return Err(NodeError::refused(Kind::NotClosed, why));
-    }
-    let bytes = memlock.bytes();
-    let limit = Rlimit { current: bytes, maximum: bytes };
-    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    rustix::process::prlimit(process, Resource::Memlock, limit)
-        .map(drop)
-        .map_err(|error| failed("setting RLIMIT_MEMLOCK", &error.into()))
 }
 
 #[cfg(test)]

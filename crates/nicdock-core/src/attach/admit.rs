@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 
-use super::Target;
 use super::terms::Terms;
+use super::{Job, Target};
 use crate::kind::Kind;
 use crate::lease::{DeviceNode, Journal, Step};
 use crate::lifecycle::{LaunchError, Siblings, turn};
 use crate::phases::devices::{self, given_nodes};
+use crate::phases::narrow::narrow;
 use crate::phases::show::{Showing, show};
 use crate::phases::{PhaseError, allow, freeze, stale};
 
@@ -20,7 +21,10 @@ pub fn admit(
     goes_on: impl Fn() -> Result<(), LaunchError>,
 ) -> Result<(), LaunchError> {
     let pid = target.process.pid;
-    nodes(target, journal)?;
+    match &target.job {
+        Some(job) => nodes_of_job(target, job, journal)?,
+        None => nodes(target, journal)?,
+    }
     if created.is_some() {
         no_other_nodes(target, journal)?;
     }
@@ -103,15 +107,40 @@ fn nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
     Ok(())
 }
 
+/// Its scheduler has decided which devices it may open: what that refuses nicdock does not allow, and what it leaves of others' is refused.
+fn nodes_of_job(target: &Target, job: &Job, journal: Journal<'_>) -> Result<(), PhaseError> {
+    stale::look(journal.ledger)?;
+    let given = stale::give(journal, target.process, |_, _| Ok(()))?;
+    narrow(&job.groups, &given, journal)?;
+    for group in &job.groups {
+        for node in &given {
+            if !allow::can_open(group, target.process.pid, node)? {
+                let error = std::io::Error::from_raw_os_error(libc::EPERM);
+                let what = format!(
+                    "opening {} ({}:{}) as job {} would",
+                    node.name, node.major, node.minor, target.name
+                );
+                return Err(PhaseError::new(what, error).of_kind(Kind::NotClosed).with_advice(
+                    "the job's device control group refuses it: its scheduler has not given the job this NIC (Slurm: --gres)",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An engine may let a container open other devices (`--device`): those of other NICs are not its own.
 fn no_other_nodes(target: &Target, journal: Journal<'_>) -> Result<(), PhaseError> {
     let mut own = given_nodes(&Siblings::of(journal.ledger, target.process, 0)?.grants)?;
     own.extend(given_nodes(journal.grants)?);
     let mut others = devices::every_node_of_host()?;
     others.retain(|node| own.iter().all(|given| given.name != node.name));
-    let Some(node) = allow::first_openable(&target.cgroup, target.process.pid, &others)? else {
-        return Ok(());
-    };
+    let groups = target.job.as_ref().map_or(std::slice::from_ref(&target.cgroup), |job| &job.groups);
+    let mut found = None;
+    for group in groups {
+        found = found.or(allow::first_openable(group, target.process.pid, &others)?);
+    }
+    let Some(node) = found else { return Ok(()) };
     let error = io::Error::other(format!("it may open /dev/infiniband/{}, which it is not given", node.name));
     Err(PhaseError::new(format!("looking at what container {} may open", target.name), error)
         .of_kind(Kind::NotClosed)

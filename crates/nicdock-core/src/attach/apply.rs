@@ -157,6 +157,9 @@ fn fill(
     journal: Journal<'_>,
     goes_on: impl Fn() -> Result<(), LaunchError>,
 ) -> Result<(), LaunchError> {
+    if target.job.is_some() {
+        return Ok(());
+    }
     aside(&[target.network.as_fd()], goes_on, || {
         let mut host = Rtnl::open().doing(|| "opening rtnetlink".into())?;
         let home = netns::current().doing(|| "opening the host's network namespace".into())?;

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use nicdock_audit::weakness::Weakness;
 use nicdock_sys::processes;
 
+use super::job::Job;
 use super::whole::whole;
 use crate::kind::Kind;
 use crate::lease::{Holder, Lease, ProcessId};
@@ -27,6 +28,8 @@ pub struct Target {
     pub whole: Cgroup,
     /// Who answers for it in the ledger, if nicdock's launcher made it.
     pub own: Option<Holder>,
+    /// It is no container, but processes of a scheduler's job.
+    pub job: Option<Job>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,8 @@ pub enum TargetError {
     Apart { pid: u32, first: u32 },
     #[error("container {0} does not run yet, or ends: see nicdock leases")]
     NotRunning(String),
+    #[error("process {pid} of the job: {why}")]
+    Job { pid: u32, why: String },
     #[error(transparent)]
     Phase(#[from] crate::phases::PhaseError),
 }
@@ -60,7 +65,7 @@ pub enum TargetError {
 impl TargetError {
     pub fn kind(&self) -> Kind {
         match self {
-            Self::First(_) | Self::Host { .. } => Kind::BadInput,
+            Self::First(_) | Self::Host { .. } | Self::Job { .. } => Kind::BadInput,
             Self::Process { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Kind::NoRight,
             Self::Process { .. } | Self::Unknown(_) | Self::NotRunning(_) => Kind::NoMatch,
             Self::Shared { .. } | Self::Apart { .. } => Kind::Unsupported,
@@ -115,6 +120,7 @@ impl Target {
             cgroup: Cgroup::of_process(first)?,
             whole: whole(first)?,
             own,
+            job: None,
         };
         // All of that was read of one process, unless it ended meanwhile.
         if process.is_alive() { Ok(this) } else { Err(ended()) }
@@ -130,7 +136,8 @@ impl Target {
 
     /// Who answers for a NIC that it has.
     pub fn holder(&self, made: &Holder) -> Holder {
-        let foreign = || Holder { supervisor: self.process, ..made.clone() };
+        let group = self.job.as_ref().map(|job| job.group.clone());
+        let foreign = || Holder { supervisor: self.process, group, ..made.clone() };
         let mut holder = self.own.clone().unwrap_or_else(foreign);
         let is_new = |one: &&Weakness| !holder.weaknesses.contains(one);
         let more: Vec<Weakness> = made.weaknesses.iter().filter(is_new).cloned().collect();

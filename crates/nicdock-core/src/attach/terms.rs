@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use nicdock_audit::weakness::Weakness;
 
+use super::job;
 use crate::request::{Memlock, Netlink, Profile, User};
 
 /// The weakness of a container whose root can use RDMA netlink.
@@ -80,6 +81,13 @@ impl Terms {
     ) -> Self {
         let created = Some(created);
         Self { created, ..Self::of_start(engine, view, accept_netlink, false, netlink, memlock) }
+    }
+
+    /// For a job of user `user`, whose processes nicdock closes itself: they wait for it, and no engine has.
+    pub fn of_job(engine: &str, view: Profile, netlink: Vec<Netlink>, memlock: Memlock, user: User) -> Self {
+        let root = PathBuf::from("/");
+        let created = Created { root, user, weaknesses: job::weaknesses(), sockets: None, sys_later: false };
+        Self::of_created(engine, view, false, netlink, memlock, created)
     }
 
     /// For a container that runs, whose capabilities and limits are what they are.

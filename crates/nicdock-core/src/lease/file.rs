@@ -14,7 +14,7 @@ use super::{Lease, LeaseError, Step};
 use crate::plan::check_name;
 
 /// The version of the format.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 /// The versions that are read: what was added since an earlier one may be missing.
 pub const READ: std::ops::RangeInclusive<u32> = 2..=SCHEMA;
 
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_lease_of_a_later_version_is_refused_by_its_version_and_one_of_the_version_before_is_read() {
         let with = |schema| text(&Lease { schema, ..example() }).unwrap();
-        assert!(parse(&with(SCHEMA + 1)).unwrap_err().contains("schema is 4"));
+        assert!(parse(&with(SCHEMA + 1)).unwrap_err().contains("schema is 5"));
         let before = with(2).replace(r#","reserved":null"#, "");
         let lease = before.split_once(r#""lease":"#).unwrap().1.strip_suffix('}').unwrap();
         let sum = checksum(lease);

@@ -241,7 +241,7 @@ impl Ledger {
     pub fn leave(&self, _lock: &Lock, token: &Token) -> Result<Vec<Lease>, LeaseError> {
         let mut last = Vec::new();
         for mut lease in self.of(token)? {
-            let others = lease.holders.iter().any(|h| !token.owns(h) && h.supervisor.is_alive());
+            let others = lease.holders.iter().any(|h| !token.owns(h) && h.is_alive());
             if others {
                 lease.dismiss(|holder| token.owns(holder));
             } else {
@@ -262,11 +262,11 @@ impl Ledger {
         let Some(found) = self.current(seen)?.filter(Lease::is_broken) else { return Ok(None) };
         let mut claimed = found.clone();
         if found.is_live() {
-            claimed.dismiss(|holder| !holder.supervisor.is_alive());
+            claimed.dismiss(|holder| !holder.is_alive());
         } else {
             claimed.begin_return();
             for holder in &mut claimed.holders {
-                holder.supervisor = ProcessId::current();
+                (holder.supervisor, holder.group) = (ProcessId::current(), None);
             }
         }
         self.write(&claimed)?;
@@ -359,6 +359,7 @@ fn holder(token: &Token) -> Holder {
         generation: token.generation,
         engine: LAUNCHER.to_owned(),
         supervisor: ProcessId::current(),
+        group: None,
         user: user(),
         since: today(),
         namespace: None,

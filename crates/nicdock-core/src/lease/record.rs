@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use nicdock_audit::weakness::Weakness;
+use nicdock_sys::membership;
 use serde::{Deserialize, Serialize};
 
 use super::{DeviceNode, Draining, ProcessId, Reservation, Step};
@@ -14,7 +16,7 @@ use crate::plan::Grant;
 /// One NIC given away, with the host's state before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lease {
-    /// Version of this format: 3; 2 before NICs could be reserved.
+    /// Version of this format: 4; 3 before jobs could have NICs, 2 before NICs could be reserved.
     pub schema: u32,
     /// Nanoseconds since boot when it was given (`CLOCK_BOOTTIME`): no other lease ever has the same.
     pub generation: u64,
@@ -45,6 +47,9 @@ pub struct Holder {
     pub engine: String,
     /// The process whose end is the container's end.
     pub supervisor: ProcessId,
+    /// The control group that a job's processes are in: the job ends with the last of them, whichever that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<PathBuf>,
     /// Who asked for it: the user who logged in (`/proc/self/loginuid`), else the one whose process it is.
     pub user: u32,
     /// Seconds since 1970 when it came.
@@ -62,7 +67,7 @@ pub struct Holder {
 
 impl Holder {
     pub fn is_alive(&self) -> bool {
-        self.supervisor.is_alive()
+        self.supervisor.is_alive() || self.group.as_deref().is_some_and(membership::is_populated)
     }
 
     /// Whether the container is of nicdock's own launcher, so that what is left of it is nicdock's to end.

@@ -42,6 +42,8 @@ pub enum Step {
     /// programs of `group` are replaced, and kept in the folder `pins` of nicdock's bpffs. Undo: the old programs again; the rules are
     /// denied.
     Allow { group: PathBuf, rules: Vec<String>, pins: Option<String> },
+    /// A job's processes may open no node of an RDMA device but those that it is given: in each of these groups. Undo: with the groups, which end with the job.
+    Narrow { groups: Vec<PathBuf> },
     /// A program that refuses sockets of RDMA netlink comes to a container that runs. Undo: it is taken off.
     Refuse { group: PathBuf, pins: String },
     /// The rdma cgroup `group` lets a container that runs have the device; `before` is the line that was there. Undo: that line.
@@ -98,6 +100,7 @@ impl Step {
             Self::Compose => "compose",
             Self::Start => "start",
             Self::Allow { .. } => "allow",
+            Self::Narrow { .. } => "narrow",
             Self::Refuse { .. } => "refuse",
             Self::Limit { .. } => "limit",
             Self::Show { .. } => "show",

@@ -11,6 +11,7 @@ use super::end::{self, Recovered, drained, recover_one};
 use crate::kind::Kind;
 use crate::lease::{Holder, Lease, Ledger, State};
 use crate::phases::cgroup;
+use nicdock_sys::membership;
 use nicdock_sys::pidfd::Process;
 
 /// How long a supervisor may take to give back the NIC of a container that was ended.
@@ -59,8 +60,9 @@ fn detach_those(
     force: bool,
 ) -> Result<Recovered, LaunchError> {
     let leases = ledger.each()?.into_iter().filter_map(Result::ok);
-    let (meant, others): (Vec<Lease>, Vec<Lease>) =
-        leases.filter(is_meant).partition(|lease| lease.was_attached() && lease.state() == State::Held);
+    let (meant, others): (Vec<Lease>, Vec<Lease>) = leases
+        .filter(is_meant)
+        .partition(|lease| lease.was_attached() && !is_a_jobs(lease) && lease.state() == State::Held);
     if meant.is_empty() {
         let why = others.first().map_or_else(
             || "nothing of that name has a lease".to_owned(),
@@ -101,7 +103,10 @@ fn one(ledger: &Ledger, lease: &Lease, force: bool) -> Result<Option<String>, La
     };
     match lease.state() {
         State::Abandoned | State::Stuck => recover_one(ledger, lease),
-        State::Held if lease.was_attached() => detach_one(ledger, lease, Duration::ZERO, force),
+        State::Held if is_a_jobs(lease) && !force => refuse("end the job (scancel), or let --force end it"),
+        State::Held if lease.was_attached() && !is_a_jobs(lease) => {
+            detach_one(ledger, lease, Duration::ZERO, force)
+        }
         State::Starting | State::Held | State::Returning if force => end_holders(ledger, lease).map(Some),
         State::Starting | State::Held | State::Returning => refuse("end it, or let --force end it"),
         State::Draining => match drained(ledger, lease)? {
@@ -144,6 +149,7 @@ fn end_holders(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
     }
     for holder in &lease.holders {
         kill(holder);
+        kill_group(holder);
     }
     if let Some(now) = ledger.current(lease)? {
         recover_one(ledger, &now)?;
@@ -154,6 +160,27 @@ fn end_holders(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
             Kind::NotRestored,
             format!("{}; it is still kept by {}", told(), now.kept_by()),
         )),
+    }
+}
+
+/// What a job may open its control group says, which is its scheduler's: the NIC comes back when it has ended.
+fn is_a_jobs(lease: &Lease) -> bool {
+    lease.holders.iter().any(|holder| holder.group.is_some())
+}
+
+/// Kills what is left of a job.
+fn kill_group(holder: &Holder) {
+    let Some(group) = &holder.group else { return };
+    let begin = Instant::now();
+    while begin.elapsed() < SUPERVISOR {
+        let left = membership::processes_below(group).unwrap_or_default();
+        if left.is_empty() {
+            return;
+        }
+        for process in left.into_iter().filter_map(|pid| Process::open(pid).ok()) {
+            let _ = process.signal(Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -49,10 +49,11 @@ fn undo_steps<'a>(
             | Step::RestoreNetdev { .. }
             | Step::FetchRdma { .. }
             | Step::RemakeRdma { .. }
-            // With the container and its cgroups, which `end()` removes first.
+            // With the container or the job and its cgroups.
             | Step::Stage
             | Step::Create
             | Step::Restrict
+            | Step::Narrow { .. }
             | Step::Give { .. }
             | Step::Compose
             | Step::Start

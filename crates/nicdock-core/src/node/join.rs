@@ -34,7 +34,15 @@ pub fn shared<'a>(
             named
         }
     };
-    if leases.is_empty() || !leases.iter().all(|lease| is_in(lease, &target.network)) {
+    // The host's network namespace is everybody's: only what one owner has reserved is shared there.
+    let is_shared = |lease: &&Lease| match &target.job {
+        Some(_) => lease.grant.of_host_network && is_joinable(lease),
+        None => is_in(lease, &target.network),
+    };
+    if leases.is_empty()
+        || target.job.is_some() && matches!(wanted, Wanted::Asked(_))
+        || !leases.iter().all(is_shared)
+    {
         return Ok(None);
     }
     if let Wanted::Asked(requests) = wanted {
@@ -73,10 +81,14 @@ fn is_in(lease: &Lease, network: &OwnedFd) -> bool {
     })
 }
 
+fn is_joinable(lease: &Lease) -> bool {
+    lease.holders.iter().any(|holder| lease.joinable(&holder.container).is_some())
+}
+
 /// What a request says of the NIC was decided for the first container.
 fn check_same(request: &NicRequest, lease: &Lease) -> Result<(), NodeError> {
     let grant = &lease.grant;
-    let keeps = request.netdev == NetdevMode::Keep;
+    let keeps = request.netdev != NetdevMode::Move;
     let is_named = |name: &String| grant.netdevs.iter().any(|given| given.name == *name);
     let differs = [
         ("umad", request.umad != grant.umad),

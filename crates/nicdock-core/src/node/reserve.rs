@@ -102,7 +102,7 @@ pub fn offer_again(snapshot: &HostSnapshot, owner: &Owner, name: &str) -> Result
             };
             nics.push(nic.clone());
         }
-        plan::check_chosen(&snapshot.host, &facts, &nics, request.take_in_use).map_err(PlanError::from)?;
+        plan::check_chosen(&snapshot.host, &facts, &nics, request).map_err(PlanError::from)?;
         grants.extend(plan::granted(&snapshot.host, &facts, request, nics, &mut warnings)?);
     }
     Ok(Offer::of(grants, warnings))

@@ -37,6 +37,7 @@ const DEFAULT_DEVICES: [(u32, Option<u32>); 8] = [
 const ANY_LSM: Hook = Hook::Lsm(0);
 
 /// Where the cgroup of a container's process is, by `/proc/PID/cgroup` (cgroups(7)).
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cgroup {
     /// Version 1, the `devices` hierarchy.
     devices: Option<PathBuf>,
@@ -67,6 +68,24 @@ impl Cgroup {
             }
         }
         this
+    }
+
+    /// In each hierarchy the nearest group that holds all of these.
+    pub fn holding(groups: &[Self]) -> Self {
+        let common = |of: fn(&Self) -> Option<&Path>| {
+            let mut folders = groups.iter().map(of);
+            let first = folders.next()??.to_owned();
+            folders.try_fold(first, |mut common, folder| {
+                let folder = folder?;
+                while !folder.starts_with(&common) && common.pop() {}
+                Some(common)
+            })
+        };
+        Self {
+            devices: common(Self::devices),
+            unified: common(Self::unified),
+            freezer: common(Self::freezer),
+        }
     }
 
     /// The group that decides about devices on version 1.
@@ -204,4 +223,25 @@ fn device_program(allowed: &[(u32, Option<u32>)]) -> Vec<Instruction> {
 /// Whether the host has cgroup version 2 alone. With version 1 the container sees no /sys/fs/cgroup at all.
 pub fn is_unified() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_several_is_the_nearest_in_each_hierarchy() {
+        let of = |text: &str| Cgroup::parse(text, false);
+        let tasks = [
+            of("5:devices:/slurm/job_1/step_0/task_0\n6:freezer:/slurm/job_1/step_0\n"),
+            of("5:devices:/slurm/job_1/step_0/task_1\n6:freezer:/slurm/job_1/step_0\n"),
+        ];
+        let whole = Cgroup::holding(&tasks);
+        assert_eq!(whole.devices(), Some(Path::new("/sys/fs/cgroup/devices/slurm/job_1/step_0")));
+        assert_eq!(whole.freezer(), Some(Path::new("/sys/fs/cgroup/freezer/slurm/job_1/step_0")));
+        assert!(whole.unified().is_none());
+        // One that is in no group of its own has nothing in common with others.
+        let apart = Cgroup::holding(&[of("0::/a/b\n"), of("0::/\n")]);
+        assert!(apart.unified().is_none());
+    }
 }

@@ -134,6 +134,11 @@ pub fn every_node_of_host() -> Result<Vec<DeviceNode>, PhaseError> {
     Ok(nodes)
 }
 
+/// The node that all RDMA devices share; `None` if its module is not loaded.
+pub fn rdma_cm() -> Result<Option<DeviceNode>, PhaseError> {
+    identity("misc", "rdma_cm")?.map(|_| read("misc", "rdma_cm", "", 0o666)).transpose()
+}
+
 fn of_class(class: &str, prefix: &str, device: &str) -> Result<Vec<DeviceNode>, PhaseError> {
     let folder = format!("/sys/class/{class}");
     let mut nodes = Vec::new();

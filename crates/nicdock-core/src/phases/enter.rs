@@ -67,6 +67,10 @@ pub fn shown(grants: &[Grant], nodes: &[DeviceNode], registers: bool) -> Shown {
     let mut shown = Shown { registers, ..Shown::default() };
     for grant in grants {
         shown.netdevs.extend(grant.netdevs.iter().map(|n| n.name.clone()));
+        if grant.of_host_network {
+            shown.of_host_network = true;
+            shown.netdevs.extend(grant.nic.netdevs.iter().map(|netdev| netdev.name.clone()));
+        }
         shown.rdma_devices.extend(grant.rdma.iter().map(|r| r.device.name.clone()));
         if let Some(address) = grant.nic.pci {
             shown.functions.push(address.to_string());

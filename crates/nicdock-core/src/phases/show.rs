@@ -114,11 +114,13 @@ fn make(showing: &Showing<'_>) -> Result<Made, PhaseError> {
     let pid = showing.process.pid;
     let given = given_nodes(showing.grants)?;
     let mut shown = shown(showing.grants, &given, false);
-    let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container".into())?;
-    let links = inside.links().doing(|| "listing the container's interfaces".into())?;
-    let names = links.into_iter().map(|link| link.name);
-    // It may have interfaces that are its engine's, and goes on to see them.
-    shown.netdevs = names.filter(|name| name != "lo" && !verify::is_fallback(name)).collect();
+    if !shown.of_host_network {
+        let mut inside = Rtnl::open().doing(|| "opening rtnetlink in the container".into())?;
+        let links = inside.links().doing(|| "listing the container's interfaces".into())?;
+        let names = links.into_iter().map(|link| link.name);
+        // It may have interfaces that are its engine's, and goes on to see them.
+        shown.netdevs = names.filter(|name| name != "lo" && !verify::is_fallback(name)).collect();
+    }
     let starts = showing.starts_as.is_some();
     let brought =
         Brought::for_process(pid, starts).doing(|| "copying the host's sysfs and cgroups".into())?;

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 pub struct Grant {
     /// The NIC as it was on the host: what return restores.
     pub nic: Nic,
-    /// Empty with `--netdev keep`.
+    /// Empty with `--netdev keep`, and for a job in the host's network namespace.
     pub netdevs: Vec<NetdevGrant>,
     pub rdma: Vec<RdmaGrant>,
     /// The PCI bridges above the NIC, root port first.
@@ -32,6 +32,14 @@ pub struct Grant {
     /// Seconds that its link may take to be there inside; null: it is not waited for.
     #[serde(default)]
     pub link_timeout: Option<u32>,
+    /// For a job in the host's network namespace, where all of it stays.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_host_network: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One netdev that moves.
@@ -127,8 +135,9 @@ impl Grant {
 
 /// Decides what becomes of each part of `nic`.
 pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Result<Grant, PlanError> {
-    let keep = request.netdev == NetdevMode::Keep;
-    if keep && nic.kind == NicKind::Usnic {
+    let of_host_network = request.netdev == NetdevMode::Host;
+    let keep = request.netdev != NetdevMode::Move;
+    if keep && !of_host_network && nic.kind == NicKind::Usnic {
         return Err(PlanError::UsnicKeep { nic: nic.name });
     }
     if keep && nic.rdma_devices.is_empty() {
@@ -138,12 +147,13 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
         can_move(facts, &nic)?;
     }
     let exclusive = host.rdma_netns_mode == Some(RdmaNetnsMode::Exclusive);
-    if exclusive && !nic.rdma_devices.is_empty() && nic.isolation.method != IsolationMethod::RdmaNetns {
+    let leaves = exclusive && !of_host_network;
+    if leaves && !nic.rdma_devices.is_empty() && nic.isolation.method != IsolationMethod::RdmaNetns {
         let driver =
             nic.rdma_devices.iter().find_map(|d| d.driver.clone()).unwrap_or_else(|| "its driver".into());
         return Err(PlanError::Exclusive { nic: nic.name, driver });
     }
-    super::ipoib::check(&nic, keep, exclusive)?;
+    super::ipoib::check(&nic, keep, leaves)?;
     let netdevs = if keep { &[][..] } else { &nic.netdevs[..] };
     let netdevs: Vec<NetdevGrant> = netdevs
         .iter()
@@ -155,7 +165,7 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
             settings: None,
         })
         .collect();
-    if nic.kind == NicKind::Usnic {
+    if nic.kind == NicKind::Usnic && !of_host_network {
         super::usnic::check_address(&nic.name, &netdevs)?;
     }
     let rdma = nic
@@ -163,10 +173,10 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
         .iter()
         .map(|device| {
             let remake = if keep { None } else { remake(&nic, device) };
-            RdmaGrant { device: device.clone(), moves: exclusive && remake.is_none(), remake }
+            RdmaGrant { device: device.clone(), moves: leaves && remake.is_none(), remake }
         })
         .collect();
-    let has_netdev = !keep && !nic.netdevs.is_empty();
+    let has_netdev = (!keep || of_host_network) && !nic.netdevs.is_empty();
     let has_rdma = !nic.rdma_devices.is_empty();
     if request.rdma_cm {
         let usable = has_netdev && has_rdma && nic.kind != NicKind::Usnic;
@@ -179,7 +189,7 @@ pub fn grant(host: &Host, facts: &Facts, request: &NicRequest, nic: Nic) -> Resu
     let whole = function.filter(|_| nic.auxiliary.is_none());
     let vfs = whole.map(|f| f.vfs.clone()).unwrap_or_default();
     let NicRequest { umad, rdma_cm, link_timeout, .. } = *request;
-    Ok(Grant { nic, netdevs, rdma, bridges, vfs, umad, rdma_cm, link_timeout })
+    Ok(Grant { nic, netdevs, rdma, bridges, vfs, umad, rdma_cm, link_timeout, of_host_network })
 }
 
 fn can_move(facts: &Facts, nic: &Nic) -> Result<(), PlanError> {

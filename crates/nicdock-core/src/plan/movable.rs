@@ -2,6 +2,8 @@
 
 use nicdock_host::model::{Host, Nic, RdmaNetnsMode, is_soft};
 
+use crate::request::NetdevMode;
+
 /// Why a NIC's parts stay where they are. Nothing was changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmovable {
@@ -33,7 +35,13 @@ fn or_keep(possible: bool) -> &'static str {
 }
 
 /// Checks one of `nics`, which go to one container.
-pub fn check(host: &Host, nics: &[Nic], nic: &Nic, keep: bool) -> Result<(), Unmovable> {
+pub fn check(host: &Host, nics: &[Nic], nic: &Nic, netdev: NetdevMode) -> Result<(), Unmovable> {
+    let keep = match netdev {
+        NetdevMode::Move => false,
+        NetdevMode::Keep => true,
+        // Nothing is moved.
+        NetdevMode::Host => return Ok(()),
+    };
     let exclusive = host.rdma_netns_mode == Some(RdmaNetnsMode::Exclusive);
     // In the exclusive mode an RDMA device whose netdev stays has no address where it is.
     if !keep || exclusive {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use nicdock_host::model::{Host, Nic, Representor, own_nodes};
+use nicdock_host::model::{Host, InUse, Nic, Representor, own_nodes};
 
 use super::Facts;
 use crate::keeper::Keeper;
 use crate::kind::Kind;
-use crate::request::Selector;
+use crate::request::{NetdevMode, NicRequest, Selector};
 
 /// A NIC that a selector could have meant, and why it was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,13 +111,9 @@ impl fmt::Display for List<'_> {
     }
 }
 
-/// The NICs that `selectors` mean together; one NIC is never counted for two of them.
-pub fn select(
-    host: &Host,
-    facts: &Facts,
-    selectors: &[Selector],
-    take_in_use: bool,
-) -> Result<Vec<Nic>, SelectError> {
+/// The NICs that the request's selectors mean together; one NIC is never counted for two of them.
+pub fn select(host: &Host, facts: &Facts, request: &NicRequest) -> Result<Vec<Nic>, SelectError> {
+    let selectors = &request.selectors;
     if selectors.is_empty() {
         return Err(SelectError::None);
     }
@@ -139,7 +135,9 @@ pub fn select(
         let candidate = |i: &usize| {
             let nic = &host.nics[*i];
             let taken = taken.contains(i).then_some(Refusal::Selected);
-            let refused = taken.or_else(|| refusal(host, nic, facts, take_in_use && !selector.wants_free()));
+            let refused = taken.or_else(|| {
+                refusal(host, nic, facts, |sign| selector.wants_free() || hinders(request, sign))
+            });
             Candidate::of(nic, refused)
         };
         let list: Vec<Candidate> = matching.iter().map(candidate).collect();
@@ -157,8 +155,13 @@ pub fn select(
 }
 
 /// Whether these NICs, which were chosen before, can still be taken.
-pub fn check_chosen(host: &Host, facts: &Facts, nics: &[Nic], take_in_use: bool) -> Result<(), SelectError> {
-    let candidate = |nic: &Nic| Candidate::of(nic, refusal(host, nic, facts, take_in_use));
+pub fn check_chosen(
+    host: &Host,
+    facts: &Facts,
+    nics: &[Nic],
+    request: &NicRequest,
+) -> Result<(), SelectError> {
+    let candidate = |nic: &Nic| Candidate::of(nic, refusal(host, nic, facts, |sign| hinders(request, sign)));
     let mut candidates = nics.iter().map(candidate);
     candidates.find(|candidate| candidate.refused.is_some()).map_or(Ok(()), |refused| {
         Err(SelectError::Refused { selector: refused.nic.clone(), wanted: 1, candidates: vec![refused] })
@@ -184,7 +187,7 @@ fn own_nodes_of(host: &Host, nic: &Nic) -> Option<Refusal> {
 }
 
 /// Why a NIC cannot be taken now.
-fn refusal(host: &Host, nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<Refusal> {
+fn refusal(host: &Host, nic: &Nic, facts: &Facts, hinders: impl Fn(&InUse) -> bool) -> Option<Refusal> {
     if let Some(keeper) = facts.held.get(&nic.name) {
         return Some(Refusal::Held(keeper.clone()));
     }
@@ -194,8 +197,17 @@ fn refusal(host: &Host, nic: &Nic, facts: &Facts, take_in_use: bool) -> Option<R
     if let Some(refusal) = own_nodes_of(host, nic) {
         return Some(refusal);
     }
-    let signs: Vec<String> = nic.in_use.iter().map(ToString::to_string).collect();
-    (!signs.is_empty() && !take_in_use).then(|| Refusal::InUse(signs.join("; ")))
+    let signs: Vec<String> =
+        nic.in_use.iter().filter(|sign| hinders(sign)).map(ToString::to_string).collect();
+    (!signs.is_empty()).then(|| Refusal::InUse(signs.join("; ")))
+}
+
+/// Whether a use by the host keeps a NIC from what is asked. A netdev that stays on the host goes on to be used there, while the RDMA device of a NIC is
+/// one owner's.
+fn hinders(request: &NicRequest, sign: &InUse) -> bool {
+    let is_of_device =
+        matches!(sign, InUse::OpenNode { .. } | InUse::DriverNode { .. } | InUse::VfInUse { .. });
+    !request.take_in_use && (request.netdev != NetdevMode::Host || is_of_device)
 }
 
 fn describe(nic: &Nic) -> String {

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     pub netdevs: Vec<String>,
+    /// It is in the host's network namespace: there are other interfaces, which /sys does not show.
+    pub of_host_network: bool,
     pub rdma_devices: Vec<String>,
     /// Node names: `uverbs0`, `umad0`, `issm0`, `rdma_cm`.
     pub nodes: Vec<String>,

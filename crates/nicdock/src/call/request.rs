@@ -6,7 +6,7 @@ use std::str::FromStr;
 use nicdock_core::attach::Terms;
 use nicdock_core::lease::{LAUNCHER, Owner, ProcessId};
 use nicdock_core::request::{
-    AddressWithPrefix, LINK_TIMEOUT, Memlock, NetdevMode, Netlink, NicRequest, Profile, Selector,
+    AddressWithPrefix, LINK_TIMEOUT, Memlock, NetdevMode, Netlink, NicRequest, Profile, Selector, User,
 };
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -32,6 +32,35 @@ pub enum Call {
 pub struct Check {
     pub owner: Owner,
     nics: Vec<Nic>,
+    /// Where they are to be: in a container's network namespace, unless it is the host's.
+    net: Option<HostNetwork>,
+}
+
+/// The host's network namespace, in which the NICs stay: `"host"`.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostNetwork {
+    Host,
+}
+
+/// Which network namespace gets the NICs.
+pub enum Net {
+    /// That of this process.
+    Process(ProcessId),
+    Host,
+}
+
+impl<'de> Deserialize<'de> for Net {
+    /// By hand, so that an error names the field that is missing or wrong.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.is_string() {
+            return HostNetwork::deserialize(value)
+                .map(|HostNetwork::Host| Self::Host)
+                .map_err(D::Error::custom);
+        }
+        ProcessId::deserialize(value).map(Self::Process).map_err(D::Error::custom)
+    }
 }
 
 /// Gives NICs to a container, all or none.
@@ -44,10 +73,9 @@ pub struct Give {
     nics: Vec<Nic>,
     /// Whose NICs they are that were chosen before.
     pub reservation: Option<Owner>,
-    /// A process in the network namespace that gets them.
-    pub net: ProcessId,
-    /// Processes whose control groups and mount namespaces get the nodes and the view.
-    access: Vec<ProcessId>,
+    pub net: Net,
+    /// Processes whose control groups and mount namespaces get the nodes and the view: the one of `net`, or all that wait of a job in the host's network.
+    pub access: Vec<ProcessId>,
     pub moment: Moment,
     #[serde(default)]
     options: Options,
@@ -106,6 +134,15 @@ struct Options {
     accept_netlink: bool,
     #[serde(default)]
     allow_netlink: Vec<Parsed<Netlink>>,
+    /// Whose the nodes are that a job is shown; root's unless said.
+    user: Option<UserId>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserId {
+    uid: u32,
+    gid: u32,
 }
 
 /// What an engine's container is shown: how nicdock composes the rest is its launcher's.
@@ -159,12 +196,13 @@ impl Call {
 
     fn check(&self) -> Result<(), String> {
         let owner = match self {
-            Self::Check(check) | Self::Reserve(check) => some(&check.nics).map(|()| &check.owner)?,
+            Self::Check(check) | Self::Reserve(check) => {
+                some(&check.nics)?;
+                check.net.map_or(Ok(()), |_| stays(&check.nics))?;
+                &check.owner
+            }
             Self::Give(give) => {
-                // One process stands for its network namespace and for its control group and mounts.
-                if give.access.len() != 1 || give.access[0] != give.net {
-                    return Err("'access' has to be the process of 'net', and no other".to_owned());
-                }
+                give.check_scope()?;
                 // Its limits and capabilities are what they are.
                 let starts = give.options.memlock.is_some() || give.options.keep_privileges.is_some();
                 if starts && matches!(give.moment, Moment::Running) {
@@ -205,16 +243,30 @@ fn rest<T: DeserializeOwned>(method: &str, fields: Map<String, Value>) -> Result
     serde_json::from_value(Value::Object(fields)).map_err(|error| format!("{method}: {error}"))
 }
 
+/// What stays in the host's network namespace is not configured.
+fn stays(nics: &[Nic]) -> Result<(), String> {
+    let changes = |nic: &Nic| nic.netdev.is_some() || nic.ifname.is_some() || !nic.ip.is_empty();
+    if nics.iter().any(changes) {
+        return Err("netdev, ifname and ip are for a network namespace of a container's own: with 'net': \"host\" the netdev stays as it is".to_owned());
+    }
+    Ok(())
+}
+
 fn some(nics: &[Nic]) -> Result<(), String> {
     if nics.is_empty() { Err("'nics' names none".to_owned()) } else { Ok(()) }
 }
 
 impl Nic {
-    fn request(&self) -> NicRequest {
+    /// `of_host_network`: for a job there.
+    fn request(&self, of_host_network: bool) -> NicRequest {
         NicRequest {
             addresses: self.ip.iter().map(|Parsed(address)| *address).collect(),
             netdev_name: self.ifname.clone(),
-            netdev: self.netdev.as_ref().map_or(NetdevMode::Move, |Parsed(mode)| *mode),
+            netdev: match &self.netdev {
+                _ if of_host_network => NetdevMode::Host,
+                Some(Parsed(mode)) => *mode,
+                None => NetdevMode::Move,
+            },
             take_in_use: self.take_in_use,
             umad: self.umad,
             rdma_cm: self.rdma_cm,
@@ -229,17 +281,44 @@ impl Nic {
 
 impl Check {
     pub fn wanted(&self) -> Vec<NicRequest> {
-        self.nics.iter().map(Nic::request).collect()
+        self.nics.iter().map(|nic| nic.request(self.net.is_some())).collect()
     }
 }
 
 impl Give {
     pub fn wanted(&self) -> Vec<NicRequest> {
-        self.nics.iter().map(Nic::request).collect()
+        self.nics.iter().map(|nic| nic.request(matches!(self.net, Net::Host))).collect()
+    }
+
+    fn check_scope(&self) -> Result<(), String> {
+        match self.net {
+            // One process stands for its network namespace and for its control group and mounts.
+            Net::Process(process) if self.access[..] != [process] => {
+                Err("'access' has to be the process of 'net', and no other".to_owned())
+            }
+            Net::Process(_) if self.options.user.is_some() => {
+                Err("options.user is for 'net': \"host\"".to_owned())
+            }
+            Net::Process(_) => Ok(()),
+            Net::Host if self.access.is_empty() => Err("'access' names no process of the job".to_owned()),
+            Net::Host if matches!(self.moment, Moment::Running) => {
+                Err("a job in the host's network is closed before its program runs: 'moment' has to be 'created'".to_owned())
+            }
+            Net::Host if self.options.keep_privileges.is_some() || self.options.accept_netlink => {
+                Err("options.keep_privileges and options.accept_netlink are for containers: a job's processes nicdock closes itself".to_owned())
+            }
+            Net::Host => stays(&self.nics),
+        }
+    }
+
+    /// The user of a job's program.
+    pub fn user(&self) -> User {
+        self.options.user.map_or_else(User::default, |UserId { uid, gid }| User { uid, gid })
     }
 
     pub fn terms(&self) -> Terms {
-        let Options { memlock, view, keep_privileges, accept_netlink, allow_netlink } = &self.options;
+        let Options { memlock, view, keep_privileges, accept_netlink, allow_netlink, user: _ } =
+            &self.options;
         let view = match view {
             None | Some(View::Nic) => Profile::Nic,
             Some(View::Off) => Profile::Off,
@@ -247,6 +326,9 @@ impl Give {
         let memlock = memlock.as_ref().map_or(Memlock::Unlimited, |Parsed(memlock)| *memlock);
         let netlink = allow_netlink.iter().map(|Parsed(protocol)| *protocol).collect();
         let engine = &self.owner.engine;
+        if matches!(self.net, Net::Host) {
+            return Terms::of_job(engine, view, netlink, memlock, self.user());
+        }
         match self.moment {
             Moment::Created => Terms::of_start(
                 engine,
@@ -332,6 +414,34 @@ mod tests {
         assert!(wrong(&give.to_string()).contains("owner.engine"));
         let reserve = r#"{"schema": 1, "method": "reserve", "owner": {"engine": "a", "name": "claim"}, "nics": [{"select": "any"}]}"#;
         assert!(matches!(Call::parse(reserve.as_bytes()), Ok(Call::Reserve(_))));
+    }
+
+    #[test]
+    fn a_job_is_all_of_its_processes_in_the_hosts_network() {
+        const JOB: &str = include_str!("../../fuzz/call/job.json");
+        let Ok(Call::Give(give)) = Call::parse(JOB.as_bytes()) else { panic!("{}", wrong(JOB)) };
+        assert!(matches!(give.net, Net::Host) && give.access.len() == 2);
+        let terms = give.terms();
+        let created = terms.created.expect("it waits");
+        assert_eq!((created.user, terms.accept_netlink), (User { uid: 1000, gid: 1000 }, false));
+        assert!(created.weaknesses.iter().any(|weakness| weakness.id == "namespace.net"));
+        for (from, to, part) in [
+            ("\"host\"", "\"hosts\"", "unknown variant"),
+            ("\"created\"", "\"running\"", "before its program runs"),
+            ("{\"user\"", "{\"keep_privileges\": true, \"user\"", "nicdock closes itself"),
+            ("\"host\"", "{\"pid\": 4711, \"start\": 12}", "and no other"),
+        ] {
+            assert!(JOB.contains(from), "{from}");
+            let said = wrong(&JOB.replacen(from, to, 1));
+            assert!(said.contains(part), "{to}: {said}");
+        }
+        let mut reserve = serde_json::json!({"schema": 1, "method": "reserve", "owner": {"engine": "a", "name": "b"}, "net": "host", "nics": [{"select": "any"}]});
+        let Ok(Call::Reserve(check)) = Call::parse(reserve.to_string().as_bytes()) else {
+            panic!("{reserve}")
+        };
+        assert_eq!(check.wanted()[0].netdev, NetdevMode::Host);
+        reserve["nics"][0]["ifname"] = "fab0".into();
+        assert!(wrong(&reserve.to_string()).contains("stays as it is"));
     }
 
     #[test]

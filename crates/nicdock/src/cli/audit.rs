@@ -17,6 +17,7 @@ use nicdock_core::phases::cgroup;
 use nicdock_core::phases::devices::present;
 use nicdock_core::plan::Plan;
 use nicdock_core::say::{answer, answer_styled, notice};
+use nicdock_sys::membership;
 use nicdock_sys::umask::with_callers;
 
 /// Seconds for which a container may stand still.
@@ -134,8 +135,9 @@ fn own(options: &Options) -> Result<Own, Failure> {
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net"))
         .map_err(|error| Failure::new(Kind::NoMatch, format!("/proc/{pid}/ns/net: {error}")))?;
     let leases = Ledger::of_machine().read()?;
-    let is_theirs = |holder: &&Holder| {
-        holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace)
+    let is_theirs = |holder: &&Holder| match &holder.group {
+        Some(group) => is_in(group, pid),
+        None => holder.network().and_then(|path| std::fs::read_link(path).ok()).as_ref() == Some(&namespace),
     };
     // A number that it was given is not its own any more when the device has gone.
     let there = present()?;
@@ -146,7 +148,10 @@ fn own(options: &Options) -> Result<Own, Failure> {
         let name = cgroup::container_of(pid);
         let is_its = |holder: &&Holder| match &name {
             Some(name) => holder.container == *name,
-            None => !holder.is_launched() && shares_processes(holder.supervisor.pid, pid),
+            None => match &holder.group {
+                Some(group) => is_in(group, pid),
+                None => !holder.is_launched() && shares_processes(holder.supervisor.pid, pid),
+            },
         };
         let holders: Vec<&Holder> = theirs.iter().flat_map(|lease| &lease.holders).filter(is_its).collect();
         let mut weaknesses: Vec<Weakness> =
@@ -158,6 +163,11 @@ fn own(options: &Options) -> Result<Own, Failure> {
         return Ok(Own { has_profile, ..Own::of_grants(grants, weaknesses) });
     }
     Ok(Own::found_with(pid).map_err(|error| format!("the network namespace of process {pid}: {error}"))?)
+}
+
+/// Whether a process is a job's with this control group.
+fn is_in(group: &Path, pid: u32) -> bool {
+    membership::processes_below(group).is_ok_and(|processes| processes.contains(&pid))
 }
 
 /// Whether a process is in the process namespace of a container's first one; without one of their own, whether it is that one.

@@ -39,13 +39,13 @@ fn send(bytes: &[u8]) -> Result<(i32, Value), Failed> {
     Ok((output.status.code().unwrap_or(-1), answer))
 }
 
-fn done(request: &Value) -> Result<Value, Failed> {
+pub fn done(request: &Value) -> Result<Value, Failed> {
     let (status, answer) = call(request)?;
     expect(status == 0, format!("{request}: {status} {answer}"))?;
     Ok(answer["ok"].clone())
 }
 
-fn refused(request: &Value, status: i32, kind: &str) -> Result<Value, Failed> {
+pub fn refused(request: &Value, status: i32, kind: &str) -> Result<Value, Failed> {
     let (was, answer) = call(request)?;
     let error = answer["error"].clone();
     expect(
@@ -55,7 +55,7 @@ fn refused(request: &Value, status: i32, kind: &str) -> Result<Value, Failed> {
     Ok(error)
 }
 
-fn method(name: &str, fields: &Value) -> Value {
+pub fn method(name: &str, fields: &Value) -> Value {
     let mut request = json!({"schema": 1, "method": name, "owner": {"engine": "example", "name": "mine"}});
     for (key, value) in fields.as_object().into_iter().flatten() {
         request[key] = value.clone();
@@ -64,7 +64,7 @@ fn method(name: &str, fields: &Value) -> Value {
 }
 
 /// Field 22 of /proc/PID/stat.
-fn start_of(pid: &str) -> Result<u64, Failed> {
+pub fn start_of(pid: &str) -> Result<u64, Failed> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = stat.rsplit_once(')').ok_or("no command in it")?.1;
     Ok(fields.split_whitespace().nth(19).ok_or("too short")?.parse()?)
@@ -120,7 +120,7 @@ fn engine(lab: &Lab) -> Result<(), Failed> {
 }
 
 /// A NIC as its owner has it in the ledger.
-fn state() -> Result<Value, Failed> {
+pub fn state() -> Result<Value, Failed> {
     let leases = done(&json!({"schema": 1, "method": "list"}))?;
     Ok(leases["leases"][0]["state"].clone())
 }

@@ -30,6 +30,7 @@ mod hostile_roots;
 mod hotplug;
 mod infiniband;
 mod isolation;
+mod jobs;
 mod kept;
 mod killed;
 mod ledger;
@@ -196,6 +197,7 @@ const NICS: &[&[Test]] = &[
     lxc::TESTS,
     lxd::TESTS,
     podman::TESTS,
+    jobs::TESTS,
     pods::TESTS,
     containerd::TESTS,
     docker::TESTS,

@@ -1,6 +1,7 @@
 //! Which nodes that a lease gave are no device's any more.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::lease::DeviceNode;
 use crate::lease::{Lease, ProcessId, Step};
@@ -13,6 +14,8 @@ pub struct Gone {
     pub process: ProcessId,
     /// nicdock's launcher made it, and so its control group.
     pub is_launched: bool,
+    /// The control group of a job's processes: the first may have ended before the others.
+    pub group: Option<PathBuf>,
     pub nodes: Vec<DeviceNode>,
 }
 
@@ -33,8 +36,8 @@ pub fn gone(lease: &Lease, present: &BTreeSet<u64>) -> Vec<Gone> {
             .cloned()
             .collect();
         if !nodes.is_empty() {
-            let is_launched = holder.is_launched();
-            found.push(Gone { container: container.clone(), process: *process, is_launched, nodes });
+            let (is_launched, group) = (holder.is_launched(), holder.group.clone());
+            found.push(Gone { container: container.clone(), process: *process, is_launched, group, nodes });
         }
     }
     found

@@ -8,11 +8,11 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags};
 
 use super::Gone;
-use crate::lease::DeviceNode;
+use crate::lease::{DeviceNode, ProcessId};
 use crate::phases::aside::aside_at_most;
 use crate::phases::enter::TMPFS_MAGIC;
 use crate::phases::{Doing, PhaseError};
-use nicdock_sys::{mount, netns};
+use nicdock_sys::{membership, mount, netns};
 
 /// A container's file system may be such that it never answers.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -20,16 +20,24 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Removes them from the /dev/infiniband that is mounted there. That mount is read-only, and stays so; its file system can be written
 /// by a copy of the mount.
 pub fn take(gone: &Gone) -> Result<(), PhaseError> {
-    if !gone.process.is_alive() {
-        return Ok(());
-    }
+    let mut processes = vec![gone.process];
+    // Those of a job are in one mount namespace: any of them does.
+    let others = gone.group.as_deref().map(membership::processes_below).transpose();
+    processes.extend(others.unwrap_or_default().into_iter().flatten().filter_map(ProcessId::of));
+    processes
+        .into_iter()
+        .find(|process| process.is_alive())
+        .map_or(Ok(()), |process| take_from(gone, process))
+}
+
+fn take_from(gone: &Gone, process: ProcessId) -> Result<(), PhaseError> {
     let what = || format!("taking nodes from container {}", gone.container);
     let done = aside_at_most(LIMIT, || {
-        let pid = gone.process.pid;
+        let pid = process.pid;
         let root = mount::open_host_path(Path::new(&format!("/proc/{pid}/root"))).doing(what)?;
         let mounts = fs::File::open(format!("/proc/{pid}/ns/mnt")).doing(what)?;
         // Both are its own, unless the number was another process's by then.
-        if !gone.process.is_alive() {
+        if !process.is_alive() {
             return Ok(());
         }
         netns::enter_mounts(&mounts).doing(what)?;
@@ -37,7 +45,7 @@ pub fn take(gone: &Gone) -> Result<(), PhaseError> {
         let Ok(folder) = found else { return Ok(()) };
         gone.nodes.iter().try_for_each(|node| remove(&folder, node)).doing(what)
     });
-    if gone.process.is_alive() { done } else { Ok(()) }
+    if process.is_alive() { done } else { Ok(()) }
 }
 
 fn remove(folder: &OwnedFd, node: &DeviceNode) -> std::io::Result<()> {

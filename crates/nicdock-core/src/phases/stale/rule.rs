@@ -15,6 +15,11 @@ use nicdock_sys::bpf::{self, DEVICE_CHAR, Hook, Instruction, op};
 /// already are taken out of the lease's step, too: undoing it must not deny what has been allowed anew since.
 pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
     for step in lease.steps_mut() {
+        if let Step::Narrow { groups } = step
+            && gone.group.is_some()
+        {
+            groups.iter().try_for_each(|folder| refuse_in(folder, &gone.nodes))?;
+        }
         if let Step::Allow { group, rules, pins } = step {
             let is_gone = |rule: &String| gone.nodes.iter().any(|node| node.rule() == *rule);
             let (taken, kept): (Vec<String>, Vec<String>) = rules.iter().cloned().partition(is_gone);
@@ -25,6 +30,15 @@ pub fn take(lease: &mut Lease, gone: &Gone) -> Result<(), PhaseError> {
         }
     }
     if gone.is_launched { refuse(&gone.container, &gone.nodes) } else { Ok(()) }
+}
+
+/// In one of a job's groups.
+fn refuse_in(folder: &Path, nodes: &[DeviceNode]) -> Result<(), PhaseError> {
+    if folder.join("devices.deny").exists() {
+        let rules: Vec<String> = nodes.iter().map(DeviceNode::rule).collect();
+        return allow::deny(folder, &rules);
+    }
+    attach(folder, nodes)
 }
 
 /// In the group that nicdock's launcher made.

@@ -19,6 +19,7 @@ const SIZES: [u32; 4] = [8, 64, 512, 4096];
 /// The first NIC of each such machine.
 fn first() -> Shown {
     Shown {
+        of_host_network: false,
         netdevs: vec!["eth0".into()],
         rdma_devices: vec!["mlx5_0".into()],
         nodes: vec!["uverbs0".into()],

@@ -8,6 +8,7 @@ use super::machines::Memory;
 
 fn shown() -> Shown {
     Shown {
+        of_host_network: false,
         netdevs: vec!["enp193s0f0S88".into()],
         rdma_devices: vec!["rocep193s0f0S88".into()],
         nodes: vec!["uverbs1".into()],

@@ -148,8 +148,9 @@ fn end_holders(ledger: &Ledger, lease: &Lease) -> Result<String, LaunchError> {
         }
     }
     for holder in &lease.holders {
-        kill(holder);
+        // A job lives as long as one process of it does.
         kill_group(holder);
+        kill(holder);
     }
     if let Some(now) = ledger.current(lease)? {
         recover_one(ledger, &now)?;

@@ -100,7 +100,7 @@ fn broken(_: &Lab) -> Result<(), Failed> {
     let path = path_of("eth3")?;
     running.kill_supervisor()?;
     let text = std::fs::read_to_string(&path)?;
-    std::fs::write(&path, text.replacen("\"schema\":3", "\"schema\":4", 1))?;
+    std::fs::write(&path, text.replacen("\"schema\":4", "\"schema\":999", 1))?;
     let said = fail(125, &["run", "--nic", "eth3", "--host-root", "--", "true"])?;
     expect(said.contains("checksum"), said)?;
     let output = nicdock(&["leases"]);

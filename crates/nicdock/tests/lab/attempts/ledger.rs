@@ -64,7 +64,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn torn(_: &Lab) -> Result<(), Failed> {
     let mut scene = Scene::new()?;
     // What is changed below must fail for its content, not for its checksum.
-    fs::write(&scene.path, scene.changed("\"schema\":3", "\"schema\":3")?)?;
+    fs::write(&scene.path, scene.changed("\"schema\":4", "\"schema\":4")?)?;
     expect(succeed(&["leases"])?.contains("first (process"), "a lease with its own checksum is not read")?;
     let attempts: &[Attempt<Scene>] = &[
         ("a lease without content, as after a crash", |scene| scene.refuses(b"")),
@@ -74,7 +74,7 @@ fn torn(_: &Lab) -> Result<(), Failed> {
         ("a lease that is no text", |scene| scene.refuses(&[0xff; 300])),
         ("a lease nested without end", |scene| scene.refuses("[".repeat(1 << 20).as_bytes())),
         ("a lease of a later nicdock's, with its checksum", |scene| {
-            scene.refuses(&scene.changed("\"schema\":3", "\"schema\":4")?)
+            scene.refuses(&scene.changed("\"schema\":4", "\"schema\":999")?)
         }),
         ("a lease whose holder is called like a path", |scene| {
             scene.refuses(&scene.changed("\"container\":\"first\"", "\"container\":\"../first\"")?)
